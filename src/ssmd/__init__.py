@@ -1,0 +1,5 @@
+"""Stupid Simple Market Data."""
+
+from importlib.metadata import version
+
+__version__ = version("ssmd")
