@@ -14,13 +14,13 @@ class Spec(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_d
     """A piece of a configuration file: unknown keys are refused."""
 
 
-class Protocol(Spec):
+class Protocol(Spec, kw_only=True, frozen=True):
     transport: Literal["wss", "ws", "https", "multicast", "tcp"] = "wss"
     message: Literal["json", "itch", "fix", "sbe", "protobuf"] = "json"
     version: str | None = None
 
 
-class FeedVersion(Spec):
+class FeedVersion(Spec, kw_only=True, frozen=True):
     """How the exchange is reached from a date on."""
 
     version: str
@@ -39,7 +39,7 @@ class FeedVersion(Spec):
     parser_config: Strings = field(default_factory=dict)
 
 
-class CaptureLocation(Spec):
+class CaptureLocation(Spec, kw_only=True, frozen=True):
     site: str
     type: Literal["cloud", "colo", "on_prem"]
     provider: str | None = None
@@ -47,14 +47,14 @@ class CaptureLocation(Spec):
     clock: Literal["ptp", "gps", "ntp", "local"] | None = None
 
 
-class Calendar(Spec):
+class Calendar(Spec, kw_only=True, frozen=True):
     timezone: str = "UTC"
     holiday_calendar: Literal["us_equity", "crypto_247", "custom"] = "crypto_247"
     open_time: str | None = None
     close_time: str | None = None
 
 
-class Instruments(Spec):
+class Instruments(Spec, kw_only=True, frozen=True):
     """Which instruments: a list, or the exchange's REST list through a filter."""
 
     symbols: Sequence[str] = ()
@@ -67,7 +67,7 @@ class Instruments(Spec):
     refresh_s: float = 300.0
 
 
-class Feed(Spec):
+class Feed(Spec, kw_only=True, frozen=True):
     name: str
     display_name: str | None = None
     type: Literal["websocket", "rest", "multicast"] = "websocket"
@@ -86,14 +86,14 @@ class Feed(Spec):
         raise NotImplementedError
 
 
-class Schedule(Spec):
+class Schedule(Spec, kw_only=True, frozen=True):
     timezone: str = "UTC"
     day_start: str | None = None
     day_end: str | None = None
     auto_roll: bool = True
 
 
-class Key(Spec):
+class Key(Spec, kw_only=True, frozen=True):
     """A reference to secrets, never a secret."""
 
     type: Literal["api_key", "transport", "storage", "tls", "webhook"]
@@ -107,7 +107,7 @@ class Key(Spec):
     """The feed whose handshake it signs; None where the name of the key is the feed's."""
 
 
-class Transport(Spec):
+class Transport(Spec, kw_only=True, frozen=True):
     """Where NATS is. ``url: embedded`` means a server of our own on this machine."""
 
     type: Literal["nats", "mqtt", "memory"] = "nats"
@@ -122,14 +122,14 @@ class Transport(Spec):
     replicas: int = 1
 
 
-class Storage(Spec):
+class Storage(Spec, kw_only=True, frozen=True):
     type: Literal["local", "s3"] = "local"
     path: str | None = None
     bucket: str | None = None
     region: str | None = None
 
 
-class Rotation(Spec):
+class Rotation(Spec, kw_only=True, frozen=True):
     """When the archiver flushes a member and closes a segment."""
 
     flush_s: float = 1.0
@@ -139,20 +139,20 @@ class Rotation(Spec):
     """Compressed size of one segment."""
 
 
-class Cache(Spec):
+class Cache(Spec, kw_only=True, frozen=True):
     type: Literal["memory", "redis"] = "memory"
     max_size: int | None = None
     url: str | None = None
 
 
-class Endpoint(Spec):
+class Endpoint(Spec, kw_only=True, frozen=True):
     """A stand-in for a feed's endpoints in one environment."""
 
     endpoint: str | None = None
     rest_endpoint: str | None = None
 
 
-class Environment(Spec):
+class Environment(Spec, kw_only=True, frozen=True):
     name: str
     description: str | None = None
     feed: str | None = None

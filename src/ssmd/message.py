@@ -273,7 +273,7 @@ class Record(Struct, kw_only=True, frozen=True, tag_field="record", omit_default
     ts_ns: int | None = None
 
 
-class Trade(Record, frozen=True, tag="trade"):
+class Trade(Record, kw_only=True, frozen=True, tag="trade"):
     """One execution. ``side`` is the taker's, in terms of the instrument."""
 
     price: Decimal
@@ -283,7 +283,7 @@ class Trade(Record, frozen=True, tag="trade"):
     seq: int | None = None
 
 
-class Quote(Record, frozen=True, tag="quote"):
+class Quote(Record, kw_only=True, frozen=True, tag="quote"):
     """Best bid and ask and the last price, as far as the exchange's ticker gives them."""
 
     bid: Decimal | None = None
@@ -293,7 +293,7 @@ class Quote(Record, frozen=True, tag="quote"):
     last: Decimal | None = None
 
 
-class BookSnapshot(Record, frozen=True, tag="book_snapshot"):
+class BookSnapshot(Record, kw_only=True, frozen=True, tag="book_snapshot"):
     """A whole book, in the order the exchange sent it: sort before use.
 
     ``checksum`` (Kraken CRC32) and ``hash`` (Polymarket) are the exchange's own, unchecked.
@@ -306,7 +306,7 @@ class BookSnapshot(Record, frozen=True, tag="book_snapshot"):
     hash: str | None = None
 
 
-class BookDelta(Record, frozen=True, tag="book_delta"):
+class BookDelta(Record, kw_only=True, frozen=True, tag="book_delta"):
     """Levels that changed. ``op`` tells whether a size replaces the level's ("set", 0 removes it)
     or is added to it ("add", signed). ``best_bid`` and ``best_ask`` are the exchange's own claim
     of the top after the change (Polymarket)."""
@@ -321,7 +321,7 @@ class BookDelta(Record, frozen=True, tag="book_delta"):
     best_ask: Decimal | None = None
 
 
-class InstrumentStatus(Record, frozen=True, tag="instrument_status"):
+class InstrumentStatus(Record, kw_only=True, frozen=True, tag="instrument_status"):
     """A change in an instrument's life, in the exchange's own words, with the facts it named."""
 
     status: str
