@@ -2,7 +2,7 @@
 
 A message is one JSON object on one line, the same bytes on the bus, in the archive and out of the
 raw API. The frame is in exactly one of ``raw`` (it was JSON: the same bytes, only line breaks
-between tokens removed), ``text`` (valid UTF-8 but not JSON) or ``b64`` (neither).
+between tokens and white space around it removed), ``text`` (valid UTF-8 but not JSON) or ``b64`` (neither).
 """
 
 import base64
@@ -187,7 +187,9 @@ def body(frame: bytes) -> dict[str, Any]:
 
 
 def one_line(frame: bytes) -> Raw:
-    """A JSON frame without line breaks: in JSON they can only stand between tokens."""
+    """A JSON frame without line breaks, which can only stand between its tokens, and without the
+    white space around it, which no JSON reader hands on."""
+    frame = frame.strip(b" \t\r\n")
     if b"\n" in frame or b"\r" in frame:
         frame = _LINE_BREAKS.sub(b"", frame)
     return Raw(frame)
