@@ -2,7 +2,8 @@
 
 A message is one JSON object on one line, the same bytes on the bus, in the archive and out of the
 raw API. The frame is in exactly one of ``raw`` (it was JSON: the same bytes, only line breaks
-between tokens and white space around it removed), ``text`` (valid UTF-8 but not JSON) or ``b64`` (neither).
+between tokens and white space around it removed), ``text`` (valid UTF-8 but not JSON) or ``b64``
+(neither).
 """
 
 import base64
