@@ -1,0 +1,5 @@
+"""``python -m ssmd``."""
+
+from ssmd.cli import main
+
+main()

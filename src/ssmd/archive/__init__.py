@@ -1,0 +1,1 @@
+"""The archiver role: messages on the bus -> segments and manifests."""

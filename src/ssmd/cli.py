@@ -1,0 +1,72 @@
+"""``ssmd``: the root command. A subcommand is imported when it is called, so that help is instant."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+import click
+
+from ssmd.errors import SsmdError
+
+
+class Entry(NamedTuple):
+    """Where a subcommand is, and its line in ``ssmd --help``."""
+
+    target: str
+    help: str
+
+
+COMMANDS = {
+    "up": Entry("ssmd.up.cli:up", "Run everything on this machine: capture, archive and serve."),
+    "connect": Entry("ssmd.connect.cli:connect", "Capture market data from exchanges onto NATS."),
+    "archive": Entry("ssmd.archive.cli:archive", "Archive messages from NATS as JSONL.gz."),
+    "serve": Entry("ssmd.serve.cli:serve", "Serve the archive over HTTP."),
+    "sim": Entry("ssmd.sim.cli:sim", "Run simulated exchanges."),
+}
+
+EPILOG = """\b
+Shell completion (bash; zsh and fish likewise):
+  eval "$(_SSMD_COMPLETE=bash_source ssmd)"
+"""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are named in ``COMMANDS``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, attribute = entry.target.partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ssmd", prog_name="ssmd")
+def root() -> None:
+    """Stupid Simple Market Data: capture, stream, archive and serve, provably."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run, and end every error of ours in two lines on stderr and exit status 1."""
+    try:
+        root.main(args=list(arguments) if arguments is not None else None, prog_name="ssmd")
+    except SsmdError as error:
+        sys.stderr.write(f"Error: {error.message}\n")
+        if error.hint:
+            sys.stderr.write(f"Try: {error.hint}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

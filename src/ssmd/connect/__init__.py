@@ -1,0 +1,1 @@
+"""The connector role: WebSocket frames -> messages on the bus."""

@@ -1,0 +1,169 @@
+"""One WebSocket: picows' callbacks -> the tape, stamped where the bytes are read."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from picows import (
+    WSCloseCode,
+    WSError,
+    WSFrame,
+    WSHandshakeError,
+    WSInvalidURL,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    ws_connect,
+)
+
+from ssmd.connect.tape import Tape
+from ssmd.errors import ExchangeError, ExchangeRefused
+from ssmd.message import Header
+
+HANDSHAKE_TIMEOUT_S = 10.0
+REFUSALS = frozenset({400, 401, 403, 404, 410})
+"""Handshake answers that the same request will get again."""
+_WHOLE = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})
+
+
+class Socket(WSListener):
+    """The listener of one connection. ``hear`` gets what was read; ``full`` tells to pause."""
+
+    def __init__(
+        self,
+        tape: Tape,
+        opened: Callable[["Socket"], None],
+        hear: Callable[[Header, bytes], None],
+        full: Callable[["Socket"], bool],
+        max_bytes: int,
+    ) -> None:
+        super().__init__()
+        self.tape = tape
+        self.data = False
+        """Market data has come."""
+        self.last_byte = time.monotonic()
+        self.close_code: int | None = None
+        self.close_reason: str | None = None
+        self.fault: str | None = None
+        self.transport: WSTransport | None = None
+        self.closed = asyncio.Event()
+        self._opened = opened
+        self._hear = hear
+        self._full = full
+        self._max_bytes = max_bytes
+        self._fragments = bytearray()
+        self._paused = False
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+        self._opened(self)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        recv_ns, mono_ns = time.time_ns(), time.monotonic_ns()
+        self.last_byte = mono_ns / 1e9
+        kind = frame.msg_type
+        if kind in _WHOLE and frame.fin:
+            self._keep(frame.get_payload_as_bytes(), recv_ns, mono_ns)
+        elif kind in _WHOLE or kind == WSMsgType.CONTINUATION:
+            self._fragment(frame.get_payload_as_memoryview(), frame.fin, recv_ns, mono_ns)
+        elif kind == WSMsgType.CLOSE:
+            code = frame.get_close_code()
+            self.close_code = None if code is None else code.value
+            message = frame.get_close_message() or b""
+            self.close_reason = bytes(message).decode(errors="replace") or None
+            transport.send_close(code or WSCloseCode.OK)
+            transport.disconnect()
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.closed.set()
+
+    def _keep(self, payload: bytes, recv_ns: int, mono_ns: int) -> None:
+        if self.tape.frame(payload, recv_ns, mono_ns, self._hear):
+            self.data = True
+        if not self._paused and self._full(self):
+            self.pause()
+
+    def _fragment(self, piece: memoryview, last: bool, recv_ns: int, mono_ns: int) -> None:
+        self._fragments += piece
+        if len(self._fragments) > self._max_bytes:
+            self.fault = f"a frame of more than {self._max_bytes} bytes"
+            self.disconnect()
+        elif last:
+            payload = bytes(self._fragments)
+            self._fragments = bytearray()
+            self._keep(payload, recv_ns, mono_ns)
+
+    def send(self, payload: bytes) -> None:
+        if self.transport is not None:
+            self.transport.send(WSMsgType.TEXT, payload)
+
+    def ping(self) -> None:
+        if self.transport is not None:
+            self.transport.send_ping()
+
+    def pause(self) -> None:
+        """Read no more from the socket: TCP tells the exchange."""
+        if self.transport is not None and not self.closed.is_set():
+            self.transport.underlying_transport.pause_reading()
+            self._paused = True
+
+    def resume(self) -> None:
+        if self._paused and self.transport is not None and not self.closed.is_set():
+            self.transport.underlying_transport.resume_reading()
+        self._paused = False
+
+    def disconnect(self) -> None:
+        if self.transport is not None:
+            self.transport.send_close(WSCloseCode.OK)
+            self.transport.disconnect()
+
+
+async def open_socket(url: str, headers: Mapping[str, str], socket: Socket) -> WSTransport:
+    """Raises ExchangeError, or ExchangeRefused where a retry cannot help."""
+    options: dict[str, Any] = {"extra_headers": dict(headers)} if headers else {}
+    try:
+        transport, _ = await ws_connect(
+            lambda: socket,
+            url,
+            websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+            max_redirects=0,
+            max_frame_size=socket._max_bytes + 16,
+            enable_auto_pong=True,
+            **options,
+        )
+    except (WSError, OSError, TimeoutError, ValueError) as error:
+        raise explain(url, error) from error
+    return transport
+
+
+def explain(url: str, error: Exception) -> ExchangeError:
+    """What went wrong at opening, told apart into worth a retry and not."""
+    where = url.partition("?")[0]
+    if isinstance(error, WSInvalidURL):
+        return ExchangeRefused(f"{where} is no WebSocket URL", hint="see the feed's endpoint")
+    if isinstance(error, WSHandshakeError) and error.response is not None:
+        return _explain_status(where, int(error.response.status), error)
+    if isinstance(error, ssl.SSLError):
+        return ExchangeError(f"TLS with {where} failed: {error.reason or error}")
+    if isinstance(error, TimeoutError):
+        return ExchangeError(f"{where} did not answer in {HANDSHAKE_TIMEOUT_S:g} s")
+    reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    return ExchangeError(f"cannot reach {where}: {reason}")
+
+
+def _explain_status(where: str, status: int, error: WSHandshakeError) -> ExchangeError:
+    if 300 <= status < 400:
+        target = error.response.headers.get("Location") if error.response is not None else None
+        return ExchangeRefused(
+            f"{where} redirects to {target or 'elsewhere'} ({status}), which is not followed",
+            hint="put the address it moved to into the feed's endpoint",
+        )
+    if status in (401, 403):
+        return ExchangeRefused(
+            f"{where} refused us ({status})", hint="check the key of this feed, and the clock"
+        )
+    if status in REFUSALS:
+        return ExchangeRefused(f"{where} answered {status}", hint="see the feed's endpoint")
+    return ExchangeError(f"{where} answered {status}")

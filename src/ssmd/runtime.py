@@ -1,0 +1,230 @@
+"""Running a role: event loop, signals, logging, and the health server."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from ssmd.errors import ConfigError, PortInUse, SsmdError, StorageError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Health = tuple[bool, dict[str, Any]]
+
+
+class Role:
+    """What a role shares with the process it runs in.
+
+    ``status`` answers ``/status``; ``health`` answers whether all is well, and why not.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.stop = asyncio.Event()
+        self.registry = CollectorRegistry()
+        self.status: Callable[[], dict[str, Any]] = lambda: {"role": name}
+        self.health: Callable[[], Health] = lambda: (True, {})
+
+
+def run_role(
+    main: Callable[[Role], Awaitable[None]],
+    *,
+    name: str,
+    health_addr: str | None = None,
+    data: Path | None = None,
+) -> None:
+    """Run ``main`` until it returns; SIGINT and SIGTERM set ``role.stop``, a second one kills.
+
+    With ``health_addr`` (``host:port``, port 0 is any), ``/health``, ``/ready``, ``/metrics`` and
+    ``/status`` are served, and ``{data}/run/{name}.json`` says where. Raises SsmdError.
+    """
+    set_up_logging(name)
+    run(_role(main, name, health_addr, data))
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """``asyncio.run`` on the fastest loop there is."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(_unwrapped(main))
+    return uvloop.run(_unwrapped(main))
+
+
+async def _unwrapped(main: Coroutine[Any, Any, T]) -> T:
+    """The first error of ours out of task groups: what a person should read."""
+    try:
+        return await main
+    except BaseExceptionGroup as group:
+        ours = _first(group)
+        if ours is None:
+            raise
+        raise ours from group
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> SsmdError | None:
+    if group.split(SsmdError)[1] is not None:
+        return None  # something else went wrong too: that is a bug, and shows whole
+    for error in group.exceptions:
+        if isinstance(error, SsmdError):
+            return error
+        if isinstance(error, BaseExceptionGroup):
+            return _first(error)
+    return None
+
+
+async def _role(
+    main: Callable[[Role], Awaitable[None]], name: str, health_addr: str | None, data: Path | None
+) -> None:
+    role = Role(name)
+    watch_signals(role.stop)
+    async with contextlib.AsyncExitStack() as stack:
+        if health_addr is not None:
+            await stack.enter_async_context(_health_server(role, health_addr, data))
+        await main(role)
+
+
+def watch_signals(stop: asyncio.Event) -> None:
+    """The first SIGINT or SIGTERM sets ``stop``; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+
+
+def set_up_logging(name: str) -> None:
+    """Lines on stderr: time, level, role, text."""
+    level = os.environ.get("SSMD_LOG", "INFO").upper()
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=level if level in logging.getLevelNamesMapping() else "INFO",
+        format=f"%(asctime)s %(levelname)-7s {name} %(message)s",
+        force=True,
+    )
+    for noisy in ("picows", "nats", "aiohttp.access", "asyncio", "hypercorn"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def backoff(base_s: float = 0.5, cap_s: float = 30.0) -> Iterator[float]:
+    """Endless delays with full jitter: each up to twice as long as the last, up to the cap."""
+    limit = base_s
+    while True:
+        yield random.uniform(0, limit)  # noqa: S311 - spreads retries, guards nothing
+        limit = min(limit * 2, cap_s)
+
+
+async def wait(event: asyncio.Event, timeout_s: float) -> bool:
+    """Whether the event came in time."""
+    # Not wait_for: on Python 3.11 it swallows a cancellation that comes with the event.
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def parse_address(address: str) -> tuple[str, int]:
+    """``host:port`` -> both. Raises ConfigError."""
+    host, found, port = address.rpartition(":")
+    if not found or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(f"{address!r} is no address", hint="write it as 127.0.0.1:8081")
+    return host or "127.0.0.1", int(port)
+
+
+def writable(folder: Path) -> Path:
+    """The folder, made where it is missing. Raises StorageError where it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StorageError(
+            f"cannot write to {folder}: {error.strerror}",
+            hint="choose a folder that you may write to with --data",
+        ) from error
+    return folder
+
+
+@contextlib.asynccontextmanager
+async def _health_server(role: Role, address: str, data: Path | None) -> AsyncIterator[None]:
+    # Imported late: a role without a health server, and `--help`, need no web server.
+    from aiohttp import web
+    from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+    def answer(content: dict[str, Any], status: int = 200) -> web.Response:
+        body = msgspec.json.encode(content)
+        return web.Response(body=body, status=status, content_type="application/json")
+
+    async def health(_: web.Request) -> web.Response:
+        well, why = role.health()
+        content = {"status": "ok" if well else "unhealthy", "role": role.name, **why}
+        return answer(content, 200 if well else 503)
+
+    async def ready(_: web.Request) -> web.Response:
+        well, why = role.health()
+        content = {"status": "ready" if well else "not_ready", "role": role.name, **why}
+        return answer(content, 200 if well else 503)
+
+    async def metrics(_: web.Request) -> web.Response:
+        body = generate_latest(role.registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def status(_: web.Request) -> web.Response:
+        return answer(role.status())
+
+    app = web.Application()
+    for path, handler in (
+        ("/health", health),
+        ("/ready", ready),
+        ("/metrics", metrics),
+        ("/status", status),
+    ):
+        app.router.add_get(path, handler)
+    host, port = parse_address(address)
+    runner = web.AppRunner(app, handle_signals=False, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await _listen(site, host, port)
+        if data is not None:
+            _record(role.name, runner.addresses[0], data)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(site: Any, host: str, port: int) -> None:
+    try:
+        await site.start()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(
+                f"port {port} on {host} is in use", hint="choose another with --health-addr"
+            ) from error
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+def _record(name: str, address: tuple[str, int], data: Path) -> None:
+    folder = writable(data / "run")
+    content = {"pid": os.getpid(), "url": f"http://{address[0]}:{address[1]}"}
+    temporary = folder / f".{name}.json"
+    temporary.write_bytes(msgspec.json.encode(content))
+    temporary.replace(folder / f"{name}.json")

@@ -1,0 +1,172 @@
+"""Segments: JSONL in gzip, one member per flush, so that a torn tail costs nothing acked.
+
+A segment is written as ``NAME.jsonl.gz.part``; each flush appends one complete gzip member and
+fsyncs. Closing renames it to ``NAME.jsonl.gz``, which never changes again.
+"""
+
+import hashlib
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from isal import isal_zlib
+from msgspec import Struct
+
+from ssmd.errors import CorruptArchive
+
+PART: Final = ".part"
+SUFFIX: Final = ".jsonl.gz"
+LEVEL: Final = 2
+GZIP: Final = 31
+"""zlib's window bits for a gzip header and trailer."""
+CHUNK_BYTES: Final = 1 << 20
+
+
+class Block(Struct, frozen=True, array_like=True):
+    """One gzip member: where it is in the file and what it starts with."""
+
+    offset: int
+    length: int
+    first_seq: int
+    records: int
+    first_recv_ns: int
+
+
+def compress(lines: bytes) -> bytes:
+    """One complete gzip member."""
+    packer = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, GZIP)
+    return bytes(packer.compress(lines) + packer.flush())
+
+
+class SegmentFile:
+    """A ``.part`` file that members are appended to, durably, and that is then closed for ever."""
+
+    def __init__(self, path: Path) -> None:
+        """``path`` is the final name; raises FileExistsError where it or its part exists."""
+        if path.exists():
+            raise FileExistsError(path)
+        self.path = path
+        self.part = path.with_name(path.name + PART)
+        self.size = 0
+        self._fd = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        fsync_folder(path.parent)
+
+    @classmethod
+    def resume(cls, part: Path, size: int) -> Self:
+        """An existing part, cut to its first ``size`` bytes."""
+        self = cls.__new__(cls)
+        self.path = part.with_name(part.name.removesuffix(PART))
+        self.part = part
+        self.size = size
+        self._fd = os.open(part, os.O_WRONLY)
+        os.ftruncate(self._fd, size)
+        os.fsync(self._fd)
+        return self
+
+    def append(self, member: bytes) -> None:
+        """Durable when it returns. Where it raises OSError, nothing of the member remains."""
+        try:
+            view = memoryview(member)
+            while view:
+                written = os.pwrite(self._fd, view, self.size + len(member) - len(view))
+                view = view[written:]
+            os.fsync(self._fd)
+        except OSError:
+            os.ftruncate(self._fd, self.size)
+            raise
+        self.size += len(member)
+
+    def close(self) -> None:
+        """Give the segment its final name."""
+        os.fsync(self._fd)
+        os.close(self._fd)
+        self._fd = -1
+        self.part.rename(self.path)
+        fsync_folder(self.path.parent)
+
+    def abandon(self) -> None:
+        """Leave the part as it is, for the next start to take up."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.abandon()
+
+
+def fsync_folder(folder: Path) -> None:
+    """A new or renamed file is only durable when its folder is."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def members(path: Path, *, start: int = 0) -> Iterator[tuple[int, int, bytes]]:
+    """``(offset, length, content)`` of each complete gzip member from byte ``start`` on.
+
+    Stops without an error at the first byte that belongs to no complete member: the caller
+    compares where it stopped with the file's size. Holds one member at a time.
+    """
+    with path.open("rb") as file:
+        file.seek(start)
+        offset = start
+        rest = b""
+        while True:
+            member = _member(file.read, rest)
+            if member is None:
+                return
+            content, length, rest = member
+            yield offset, length, content
+            offset += length
+
+
+def _member(read: Callable[[int], bytes], rest: bytes) -> tuple[bytes, int, bytes] | None:
+    """Content, compressed length and what was read beyond it of the next member."""
+    unpacker = isal_zlib.decompressobj(GZIP)
+    content: list[bytes] = []
+    length = 0
+    while not unpacker.eof:
+        piece = rest or read(CHUNK_BYTES)
+        rest = b""
+        if not piece:
+            return None
+        try:
+            content.append(unpacker.decompress(piece))
+        except (isal_zlib.IsalError, zlib.error):
+            return None
+        length += len(piece)
+    unused = bytes(unpacker.unused_data)
+    return b"".join(content), length - len(unused), unused
+
+
+def lines(path: Path, *, start: int = 0) -> Iterator[bytes]:
+    """The lines of a segment, without their line breaks, in order.
+
+    A part that is being written may end in a torn member, which is passed over: its lines are not
+    acked. A closed segment that does raises CorruptArchive.
+    """
+    end = start
+    for offset, length, content in members(path, start=start):
+        end = offset + length
+        yield from content[:-1].split(b"\n")
+    if not path.name.endswith(PART) and end != path.stat().st_size:
+        raise CorruptArchive(f"{path} is damaged at byte {end}", hint="see `ssmd archive verify`")
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
