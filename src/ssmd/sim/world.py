@@ -53,6 +53,7 @@ class World:
         self._markets: dict[int, Market] = {}
         self._watchers: dict[int, Watcher] = {}
         self._live: list[Market] = []
+        self._places: dict[int, int] = {}
         self._events = 0
         self._oldest = 0
 
@@ -103,16 +104,29 @@ class World:
         if any(watcher.session is session for watcher in market.watchers):
             return
         market.watchers.append(self._watchers[id(session)])
-        if len(market.watchers) == 1 and market.status == "open":
-            self._live.append(market)
+        self._wake(market)
 
     def unwatch(self, session: "Session", market: Market) -> None:
         for watcher in market.watchers:
             if watcher.session is session:
                 market.watchers.remove(watcher)
-                if not market.watchers and market in self._live:
-                    self._live.remove(market)
+                if not market.watchers:
+                    self._rest(market)
                 return
+
+    def _wake(self, market: Market) -> None:
+        if market.watchers and market.status == "open" and market.index not in self._places:
+            self._places[market.index] = len(self._live)
+            self._live.append(market)
+
+    def _rest(self, market: Market) -> None:
+        place = self._places.pop(market.index, None)
+        if place is None:
+            return
+        last = self._live.pop()
+        if last is not market:
+            self._live[place] = last
+            self._places[last.index] = place
 
     def watch_all(self, session: "Session") -> None:
         """Watch the first ``HOT`` markets: those that trade for clients that want everything."""
@@ -169,18 +183,17 @@ class World:
         market.status = "created"
         told = self._tell_all(Life(market, "created", now))
         market.status = "open"
-        if market.watchers:
-            self._live.append(market)
+        self._wake(market)
         return told + self._tell_all(Life(market, "open", now))
 
     def _settle(self, market: Market) -> int:
         """Trading ends, what stands in the book is cancelled, the result is known."""
         now = self.now_ns()
         told = sum(self._tell(market, change) for change in markets.clear(market, now))
-        if market in self._live:
-            self._live.remove(market)
+        self._rest(market)
         market.result = "yes" if market.mid * 2 >= len(market.listing.grid) else "no"
-        for status in ("closed", "settled"):
-            market.status = status  # type: ignore[assignment]
+        ends: tuple[Status, Status] = ("closed", "settled")
+        for status in ends:
+            market.status = status
             told += self._tell_all(Life(market, market.status, now, market.result))
         return told
