@@ -1,4 +1,4 @@
-"""``ssmd``: the root command. A subcommand is imported when it is called, so that help is instant."""
+"""``ssmd``: the root command. A subcommand is imported when it is called: help is instant."""
 
 import sys
 from collections.abc import Sequence

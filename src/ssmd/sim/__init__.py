@@ -1,1 +1,1 @@
-"""The simulated exchange: each venue's protocol over real sockets, markets with known truth."""
+"""Simulated exchanges: each venue's protocol over real sockets, with a ledger of what was sent."""

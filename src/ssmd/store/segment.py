@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from isal import isal_zlib
 from msgspec import Struct
@@ -23,6 +23,7 @@ LEVEL: Final = 2
 GZIP: Final = 31
 """zlib's window bits for a gzip header and trailer."""
 CHUNK_BYTES: Final = 1 << 20
+_DAMAGED: Any = (isal_zlib.error, zlib.error)
 
 
 class Block(Struct, frozen=True, array_like=True):
@@ -145,7 +146,7 @@ def _member(read: Callable[[int], bytes], rest: bytes) -> tuple[bytes, int, byte
             return None
         try:
             content.append(unpacker.decompress(piece))
-        except (isal_zlib.IsalError, zlib.error):
+        except _DAMAGED:
             return None
         length += len(piece)
     unused = bytes(unpacker.unused_data)
