@@ -1,1 +1,1 @@
-"""Simulated exchanges: each venue's protocol over real sockets, with a ledger of what was sent."""
+"""The simulated exchange: each venue's protocol over real sockets, markets with known truth."""

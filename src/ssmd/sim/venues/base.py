@@ -1,97 +1,111 @@
-"""What a simulated venue is: markets, a protocol per client, and REST answers. No I/O."""
+"""What a venue's file gives to the simulated exchange: its protocol, and nothing of its I/O.
 
-import random
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import ClassVar
+A ``Venue`` is one constant per exchange and stateless; a ``Session`` is the state machine of one
+client connection. The server calls a session in the order in which things happen and sends the
+frames that each call returns, in that order, before it makes the next call on that session.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from ssmd.sim.market import Event, Market
+from ssmd.sim.market import Change, Life, Listing, Trade
+from ssmd.sim.world import World
 
-Send = Callable[[bytes], None]
+
+class Keys(Struct, frozen=True):
+    """Which handshakes are accepted: the public key as PEM, and its id (None: any)."""
+
+    public_key: bytes | None = None
+    key_id: str | None = None
 
 
-class Answer(Struct, frozen=True):
-    """A REST answer."""
+class Reply(Struct, frozen=True):
+    """The answer to a REST call; the body is JSON."""
 
     status: int
     body: bytes
 
 
-class Session(ABC):
-    """One client of a venue: what it subscribed to, and the frames it gets."""
+class Session(Protocol):
+    """The protocol with one client. All frames are text frames, given as bytes.
 
-    def __init__(self, send: Send) -> None:
-        self.send = send
+    A session asks for what happens on a market by ``world.watch(self, market)`` and ends that by
+    ``world.unwatch(self, market)``. It is forgotten by the world when the client goes.
+    """
 
-    def opened(self) -> None:
-        """The socket is open: venues that greet do it here."""
+    def greet(self) -> Iterable[bytes]:
+        """Frames sent as soon as the connection is open."""
+        ...
 
-    @abstractmethod
-    def received(self, frame: bytes) -> None:
-        """A text frame from the client."""
+    def on_frame(self, frame: bytes) -> Iterable[bytes]:
+        """Obey a command: its acks, errors and snapshots. May be lazy: nothing else happens on
+        any market of the exchange until the last frame has been taken."""
+        ...
 
-    @abstractmethod
-    def happened(self, market: Market, event: Event, ts_ns: int) -> None:
-        """Something changed in a market."""
+    def acks(self, frame: bytes) -> Iterable[bytes]:
+        """Only the acks of a command, without snapshots and without starting anything: what a
+        client gets beside a recording that holds no acks."""
+        ...
 
-    def listed(self, market: Market, status: str, ts_ns: int) -> None:
-        """An instrument's life went on: ``created``, ``activated``, ``determined``, ``settled``."""
+    def on_change(self, change: Change) -> Sequence[bytes]:
+        """The book of a watched market changed, and it was no trade."""
+        ...
 
-    def beat(self) -> None:
-        """About once a second."""
+    def on_trade(self, trade: Trade) -> Sequence[bytes]:
+        """A watched market traded: the frames of the trade and of ``trade.change``."""
+        ...
 
+    def on_life(self, life: Life) -> Sequence[bytes]:
+        """Any market of the exchange was created, opened, closed or settled."""
+        ...
 
-class Venue(ABC):
-    """A simulated exchange with its markets."""
-
-    name: ClassVar[str]
-    ws_path: ClassVar[str]
-    rest_path: ClassVar[str]
-    ping: ClassVar[bytes | None] = None
-    """Body of the control ping that the server sends every 10 s; None where it sends none."""
-
-    def __init__(self, seed: int, count: int) -> None:
-        self.rng = random.Random(f"{self.name}:{seed}")  # noqa: S311 - a market, not a secret
-        self.markets: dict[str, Market] = {}
-        self.born = time.time_ns()
-        for market in self.make(count):
-            self.markets[market.symbol] = market
-        self._active = list(self.markets.values())
-
-    @abstractmethod
-    def make(self, count: int) -> list[Market]:
-        """The venue's markets at the start."""
-
-    @abstractmethod
-    def session(self, send: Send) -> Session: ...
-
-    @abstractmethod
-    def rest(self, path: str, query: Mapping[str, str]) -> Answer:
-        """Answer ``GET path`` (below ``rest_path``)."""
-
-    def refuse(self, headers: Mapping[str, str], path: str) -> int | None:
-        """The HTTP status to refuse a handshake with; None lets it through."""
-        return None
-
-    def pick(self) -> Market:
-        """The market in which something happens next."""
-        return self._active[int(self.rng.random() * len(self._active))]
-
-    def list_new(self) -> Market | None:
-        """A new instrument, where the venue opens and settles them."""
-        return None
-
-    def settle(self, market: Market) -> None:
-        """The market trades no more."""
-        if market in self._active and len(self._active) > 1:
-            self._active.remove(market)
-
-    def activate(self, market: Market) -> None:
-        self.markets[market.symbol] = market
-        self._active.append(market)
+    def on_tick(self) -> Sequence[bytes]:
+        """``Venue.tick_s`` have passed (heartbeats, throttled tickers)."""
+        ...
 
 
-NOT_FOUND = Answer(404, b'{"error":"not found"}')
+class Venue(Protocol):
+    """An exchange as its clients see it. Paths are below ``/{name}`` of the simulator's URL."""
+
+    name: str
+    ws_path: str
+    """The path of the WebSocket: ``/trade-api/ws/v2``."""
+    rest_path: str
+    """What the REST endpoint that clients are given ends in: ``/trade-api/v2``."""
+    tick_s: float
+    """How often ``Session.on_tick`` is called."""
+    ping: bytes | None
+    """Body of a WebSocket ping sent at every tick; None: no pings."""
+    max_markets: int
+    """How many instruments can be listed."""
+    lists_new: bool
+    """Whether instruments are created and settled while the simulation runs."""
+
+    def check(self, headers: Mapping[str, str], path: str, keys: Keys, now_ms: int) -> int:
+        """HTTP status of the handshake, 101 to accept it. ``path`` is as the client asked for it,
+        with ``/{name}`` and without query; header names are looked up in any case."""
+        ...
+
+    def listing(self, index: int, seed: int) -> Listing:
+        """The instrument of that number: always the same for the same seed."""
+        ...
+
+    def find(self, name: str) -> int | None:
+        """The number of the instrument that has this symbol (for Polymarket: condition id or
+        asset id), whether it is listed or not; None where no instrument can be called so."""
+        ...
+
+    def session(self, world: World, number: int) -> Session:
+        """The protocol of a new connection, the ``number``th of the exchange, from 1."""
+        ...
+
+    def rest(self, world: World, path: str, query: Mapping[str, str]) -> Reply:
+        """Answer ``GET {path}``, below ``/{name}``; 404 where there is no such route."""
+        ...
+
+    def command(self, frame: bytes) -> Literal["subscribe", "ping", "other"]:
+        """What a client's frame asks for: a recording starts at the first ``subscribe``, and a
+        ``ping`` is answered (by ``on_frame``) even while one plays."""
+        ...
