@@ -1,0 +1,1 @@
+"""The HTTP role: the archive, and what is being archived, through one door."""
