@@ -1,0 +1,1 @@
+"""``ssmd up``: every role on one machine, supervised."""
