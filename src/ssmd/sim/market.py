@@ -9,6 +9,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal
+from zlib import crc32
 
 from msgspec import Struct
 
@@ -99,6 +100,7 @@ class Market:
         "status",
         "sym",
         "trades",
+        "turnover",
         "volume",
         "watchers",
     )
@@ -114,6 +116,7 @@ class Market:
         self.seq = 0
         self.trades = 0
         self.volume = 0
+        self.turnover = 0
         self.last: int | None = None
         self.last_size = 0
         self.extra: Any = None
@@ -189,6 +192,11 @@ def clear(market: Market, ts_ns: int) -> Iterator[Change]:
         yield _set(market, "ask", price, 0, ts_ns)
 
 
+def draw(seed: int, index: int, below: int, what: str = "") -> int:
+    """A number in [0, below) that belongs to this seed, instrument and purpose."""
+    return crc32(f"{seed}:{index}:{what}".encode()) % below
+
+
 def text(units: int, decimals: int) -> str:
     """Exact decimal text with all its digits: ``text(-250, 2)`` is ``-2.50``."""
     if not decimals:
@@ -248,6 +256,7 @@ def _trade(market: Market, buy: bool, rng: Random, ts_ns: int) -> Trade | None:
     change = _set(market, "ask" if buy else "bid", price, levels[price] - size, ts_ns)
     market.trades += 1
     market.volume += size
+    market.turnover += price * size
     market.last, market.last_size = price, size
     return Trade(market, "buy" if buy else "sell", price, size, market.trades, change, ts_ns)
 

@@ -4,7 +4,9 @@ What happens is a function of the seed and of what is watched, not of time: with
 even the time stamps are. Nothing happens while nobody watches.
 """
 
+import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 HOT: Final = 200
 """How many markets trade for a client that asks for all of them."""
+
+_RECENT: Final = 10_000
 
 
 class Watcher(NamedTuple):
@@ -52,6 +56,10 @@ class World:
         self._rng = Random(f"{venue.name}:{seed}")  # noqa: S311 - a market, not a secret
         self._markets: dict[int, Market] = {}
         self._watchers: dict[int, Watcher] = {}
+        self.recent: deque[Trade] = deque(maxlen=_RECENT)
+        """The latest trades of all markets, for REST."""
+        self.awake = asyncio.Event()
+        """Set while anything can happen: while an open market is watched."""
         self._live: list[Market] = []
         self._places: dict[int, int] = {}
         self._events = 0
@@ -84,11 +92,6 @@ class World:
     def now_ns(self) -> int:
         return time.time_ns() if self._logical_ns is None else self._logical_ns
 
-    @property
-    def alive(self) -> bool:
-        """Whether anything can happen: an open market is watched."""
-        return bool(self._live)
-
     # --- watchers -------------------------------------------------------------------------------
 
     def join(self, session: "Session", push: Callable[[Sequence[bytes]], None]) -> None:
@@ -118,6 +121,7 @@ class World:
         if market.watchers and market.status == "open" and market.index not in self._places:
             self._places[market.index] = len(self._live)
             self._live.append(market)
+            self.awake.set()
 
     def _rest(self, market: Market) -> None:
         place = self._places.pop(market.index, None)
@@ -127,6 +131,8 @@ class World:
         if last is not market:
             self._live[place] = last
             self._places[last.index] = place
+        if not self._live:
+            self.awake.clear()
 
     def watch_all(self, session: "Session") -> None:
         """Watch the first ``HOT`` markets: those that trade for clients that want everything."""
@@ -149,6 +155,8 @@ class World:
     def _tell(self, market: Market, event: Change | Trade) -> int:
         total = 0
         traded = type(event) is Trade
+        if traded:
+            self.recent.append(event)  # type: ignore[arg-type]
         for session, push in market.watchers:
             frames = session.on_trade(event) if traded else session.on_change(event)  # type: ignore[arg-type]
             if frames:

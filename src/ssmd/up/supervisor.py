@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import os
-import secrets as randoms
 import socket
 import sys
 import time
@@ -17,6 +15,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.live import Live
 
+from ssmd import keys
 from ssmd.bus import EmbeddedServer
 from ssmd.config import Config
 from ssmd.errors import PortInUse, SsmdError
@@ -108,8 +107,9 @@ class Supervisor:
         port = named if _is_free(named) else _free_port()
         if port != named:
             self._environment |= _moved(self._config, port)
-        folder = writable(self._options.data / "sim")
-        public = _make_key(folder, self._environment)
+        secret, public = keys.make(self._options.data / "sim")
+        self._environment["KALSHI_API_KEY"] = "sim"
+        self._environment["KALSHI_PRIVATE_KEY_FILE"] = str(secret)
         arguments = ["sim", "--port", str(port), "--rate", self._options.rate]
         arguments += ["--data", str(self._options.data), "--kalshi-public-key", str(public)]
         for exchange in dict.fromkeys(feed.exchange for feed in self._config.feeds.values()):
@@ -264,34 +264,6 @@ def _moved(config: Config, port: int) -> dict[str, str]:
             moved = parts._replace(netloc=f"{parts.hostname}:{port}")
             variables[f"{prefix}_{suffix}"] = urlunsplit(moved)
     return variables
-
-
-def _make_key(folder: Path, environment: dict[str, str]) -> Path:
-    """A key pair for the simulated Kalshi, anew for each run; the path of its public half."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    secret = folder / "kalshi.pem"
-    secret.unlink(missing_ok=True)
-    fd = os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(
-            private.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-    public = folder / "kalshi.pub.pem"
-    public.write_bytes(
-        private.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-    )
-    environment["KALSHI_API_KEY"] = f"sim-{randoms.token_hex(4)}"
-    environment["KALSHI_PRIVATE_KEY_FILE"] = str(secret)
-    return public
 
 
 def _check_port(port: int) -> None:

@@ -1,5 +1,15 @@
 """The simulated venues. A new one is a file here and a line in ``VENUES``."""
 
+from ssmd.errors import NotFound
 from ssmd.sim.venues.base import Venue
+from ssmd.sim.venues.kalshi import KALSHI
 
-VENUES: dict[str, Venue] = {}
+VENUES: dict[str, Venue] = {venue.name: venue for venue in (KALSHI,)}
+
+
+def venue(name: str) -> Venue:
+    """The venue of that name; raises NotFound."""
+    try:
+        return VENUES[name]
+    except KeyError:
+        raise NotFound(f"unknown exchange {name!r}", hint=f"one of: {', '.join(VENUES)}") from None

@@ -49,6 +49,10 @@ class Session(Protocol):
         client gets beside a recording that holds no acks."""
         ...
 
+    def rehearse(self, recorded: Sequence[bytes]) -> None:
+        """A recording is to be played to this client; these are its first frames."""
+        ...
+
     def on_change(self, change: Change) -> Sequence[bytes]:
         """The book of a watched market changed, and it was no trade."""
         ...

@@ -1,0 +1,100 @@
+"""What was sent: per connection, the SHA-256 of every frame, in order."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from ssmd.errors import StorageError
+
+_DIGEST_BYTES = 32
+
+
+class Sent:
+    """The frames of one connection. Text and binary frames count, from 1; control frames do not.
+
+    ``frames`` is how many were handed to the socket. ``sha256`` needs a ledger that keeps digests.
+    """
+
+    __slots__ = ("conn", "digests", "exchange", "frames", "peer_port")
+
+    def __init__(self, exchange: str, conn: int, peer_port: int) -> None:
+        self.exchange = exchange
+        self.conn = conn
+        self.peer_port = peer_port
+        self.frames = 0
+        self.digests = bytearray()
+
+    def sha256(self, n: int) -> str:
+        """Hex digest of frame ``n``, counted from 1."""
+        if not 1 <= n <= self.frames:
+            raise IndexError(f"{self.exchange} connection {self.conn} has no frame {n}")
+        return self.digests[(n - 1) * _DIGEST_BYTES : n * _DIGEST_BYTES].hex()
+
+    def __len__(self) -> int:
+        return self.frames
+
+
+class Ledger:
+    """All connections of a simulator, in the order in which they were opened.
+
+    With ``path``, every frame is also a line ``{"exchange","conn","peer_port","n","sha256"}`` of
+    that file, readable by other processes as soon as the frame was handed to the socket. ``keep``
+    keeps the digests in memory: 32 bytes a frame, for as long as the ledger lives.
+    """
+
+    def __init__(self, path: Path | None = None, *, keep: bool = True) -> None:
+        self.connections: list[Sent] = []
+        self._keep = keep
+        self._file: IO[bytes] | None = None
+        if path is not None:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = path.open("wb")
+            except OSError as error:
+                raise StorageError(f"cannot write the ledger {path}: {error.strerror}") from error
+
+    def open(self, exchange: str, conn: int, peer_port: int) -> Sent:
+        sent = Sent(exchange, conn, peer_port)
+        self.connections.append(sent)
+        return sent
+
+    def of(self, exchange: str) -> list[Sent]:
+        """The connections of one exchange."""
+        return [sent for sent in self.connections if sent.exchange == exchange]
+
+    def by_port(self, peer_port: int) -> Sent | None:
+        """The latest connection that came from that port of the client."""
+        for sent in reversed(self.connections):
+            if sent.peer_port == peer_port:
+                return sent
+        return None
+
+    def record(self, sent: Sent, frames: Sequence[bytes]) -> None:
+        first = sent.frames + 1
+        sent.frames += len(frames)
+        if not self._keep and self._file is None:
+            return
+        digests = [hashlib.sha256(frame).digest() for frame in frames]
+        if self._keep:
+            sent.digests += b"".join(digests)
+        if self._file is not None:
+            head = f'{{"exchange":"{sent.exchange}","conn":{sent.conn},"peer_port":{sent.peer_port}'
+            self._file.write(
+                "".join(
+                    f'{head},"n":{n},"sha256":"{digest.hex()}"}}\n'
+                    for n, digest in enumerate(digests, first)
+                ).encode()
+            )
+            self._file.flush()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Frames sent, by exchange and connection."""
+        totals: dict[str, Any] = {}
+        for sent in self.connections:
+            totals.setdefault(sent.exchange, {})[str(sent.conn)] = sent.frames
+        return totals

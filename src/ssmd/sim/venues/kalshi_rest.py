@@ -1,0 +1,261 @@
+"""REST of the simulated Kalshi: the routes that discovery, audits and repairs use."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from ssmd.sim.market import draw
+from ssmd.sim.venues.base import Reply
+from ssmd.sim.venues.kalshi_frames import close_s, encode, facts, price_ranges, stamp, trade_id
+from ssmd.sim.venues.kalshi_listing import (
+    EVENT_SIZE,
+    PRICES,
+    SERIES,
+    event_ticker,
+    index_of,
+    size_text,
+    structure,
+    ticker,
+)
+from ssmd.sim.world import World
+
+_WHOLE: Final = 10_000
+_STATUS: Final = {
+    "created": "initialized",
+    "open": "active",
+    "closed": "determined",
+    "settled": "finalized",
+}
+_FILTER: Final = {
+    "unopened": {"created"},
+    "open": {"open"},
+    "paused": set[str](),
+    "closed": {"closed"},
+    "settled": {"settled"},
+}
+"""What the query calls a status is not what the answer calls it."""
+Query = Mapping[str, str]
+
+
+def answer(world: World, path: str, query: Query) -> Reply:
+    parts = path.strip("/").split("/")
+    try:
+        match parts:
+            case ["exchange", "status"]:
+                return _ok({"exchange_active": True, "trading_active": True})
+            case ["exchange", "schedule"]:
+                return _ok({"schedule": {"standard_hours": [], "maintenance_windows": []}})
+            case ["markets"]:
+                return _markets(world, query)
+            case ["markets", "trades"]:
+                return _trades(world, query)
+            case ["markets", "orderbooks"]:
+                return _orderbooks(world, query)
+            case ["markets", name]:
+                return _market(world, name)
+            case ["markets", name, "orderbook"]:
+                return _orderbook(world, name, query)
+            case ["events"]:
+                return _events(world, query)
+            case ["events", name]:
+                return _event(world, name)
+    except ValueError:
+        return Reply(400, b'{"error":{"code":"bad_request","message":"invalid parameter"}}')
+    return _missing()
+
+
+def _ok(content: Mapping[str, Any]) -> Reply:
+    return Reply(200, encode(content))
+
+
+def _missing() -> Reply:
+    return Reply(404, b'{"error":{"code":"not_found","message":"not found"}}')
+
+
+def _page(query: Query, most: int, usual: int) -> tuple[int, int]:
+    """First number and length of a page; ValueError where the query is none."""
+    limit = int(query.get("limit") or usual)
+    if not 1 <= limit <= most:
+        raise ValueError
+    return int(query.get("cursor") or 0), limit
+
+
+def _markets(world: World, query: Query) -> Reply:
+    first, limit = _page(query, 1000, 100)
+    page: list[dict[str, Any]] = []
+    after = ""
+    for index in _chosen(world, query, first):
+        if len(page) == limit:
+            after = str(index)
+            break
+        page.append(_market_object(world, index))
+    return _ok({"markets": page, "cursor": after})
+
+
+def _chosen(world: World, query: Query, first: int) -> Iterator[int]:
+    """The numbers of the markets that a query is after, from ``first`` on."""
+    wanted: set[str] = set()
+    for name in filter(None, query.get("status", "").split(",")):
+        if name not in _FILTER:
+            raise ValueError
+        wanted |= _FILTER[name]
+    if query.get("series_ticker", SERIES) != SERIES:
+        return
+    indexes: Any = range(first, world.size)
+    if query.get("tickers"):
+        named = (index_of(name) for name in query["tickers"].split(","))
+        indexes = sorted(index for index in named if index is not None and index in indexes)
+    for index in indexes:
+        if wanted and world.status(index) not in wanted:
+            continue
+        if query.get("event_ticker", event_ticker(index)) == event_ticker(index):
+            yield index
+
+
+def _market(world: World, name: str) -> Reply:
+    index = index_of(name)
+    if index is None or index >= world.size:
+        return _missing()
+    return _ok({"market": _market_object(world, index)})
+
+
+def _market_object(world: World, index: int) -> dict[str, Any]:
+    """A market as listed. One that nobody has looked at is known by its opening prices."""
+    market = world.peek(index)
+    if market is None:
+        listing = world.venue.listing(index, world.seed)
+        bid, ask, last = listing.grid[listing.mid - 1], listing.grid[listing.mid + 1], 0
+    else:
+        found = market.book.best_ask
+        bid, ask = market.book.best_bid or 0, _WHOLE if found is None else found
+        last = market.last or 0
+    volume = draw(world.seed, index, 10_000_000, "volume") + (market.volume if market else 0)
+    close = datetime.fromtimestamp(close_s(index, world.began_ns // 1_000_000_000), UTC)
+    began = stamp(world.began_ns)
+    return {
+        "ticker": ticker(index),
+        "event_ticker": event_ticker(index),
+        "market_type": "binary",
+        "status": _STATUS[world.status(index)],
+        "open_time": began,
+        "created_time": began,
+        "updated_time": began,
+        "close_time": close.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "expiration_time": close.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "title": f"Will simulated market {index} settle yes?",
+        "yes_sub_title": "Yes",
+        "no_sub_title": "No",
+        "rules_primary": "Settles by the seed.",
+        "price_level_structure": structure(index),
+        "price_ranges": price_ranges(index),
+        "yes_bid_dollars": PRICES[bid],
+        "yes_ask_dollars": PRICES[ask],
+        "no_bid_dollars": PRICES[_WHOLE - ask],
+        "no_ask_dollars": PRICES[_WHOLE - bid],
+        "last_price_dollars": PRICES[last],
+        "volume_fp": size_text(volume),
+        "volume_24h_fp": size_text(volume),
+        "open_interest_fp": size_text(volume),
+        "notional_value_dollars": "1.0000",
+        "can_close_early": True,
+        "strike_type": "greater",
+        "floor_strike": index % EVENT_SIZE,
+        "exchange_index": 0,
+        "result": (market.result if market else None) or "",
+    }
+
+
+def _orderbook(world: World, name: str, query: Query) -> Reply:
+    depth = int(query.get("depth") or 0)
+    book = _book(world, name, depth)
+    return _missing() if book is None else _ok({"orderbook_fp": book})
+
+
+def _orderbooks(world: World, query: Query) -> Reply:
+    found = []
+    for name in filter(None, query.get("tickers", "").split(",")):
+        book = _book(world, name, 0)
+        if book is not None:
+            found.append({"ticker": name, "orderbook_fp": book})
+    return _ok({"orderbooks": found})
+
+
+def _book(world: World, name: str, depth: int) -> dict[str, list[list[str]]] | None:
+    market = world.market(name)
+    if market is None:
+        return None
+    bids, asks = market.book.top(depth or _WHOLE)
+    return {
+        "yes_dollars": [[PRICES[price], size_text(size)] for price, size in reversed(bids)],
+        "no_dollars": [[PRICES[_WHOLE - price], size_text(size)] for price, size in reversed(asks)],
+    }
+
+
+def _trades(world: World, query: Query) -> Reply:
+    """The latest first, as far back as the simulation remembers."""
+    first, limit = _page(query, 1000, 100)
+    low, high = int(query.get("min_ts") or 0), int(query.get("max_ts") or 1 << 62)
+    chosen = [
+        trade
+        for trade in reversed(world.recent)
+        if query.get("ticker", trade.market.sym) == trade.market.sym
+        and low <= trade.ts_ns // 1_000_000_000 <= high
+    ]
+    page = []
+    for trade in chosen[first : first + limit]:
+        facts(trade.market, world.seed)
+        taker = "yes" if trade.taker == "buy" else "no"
+        page.append(
+            {
+                "trade_id": trade_id(trade),
+                "ticker": trade.market.sym,
+                "yes_price_dollars": PRICES[trade.price],
+                "no_price_dollars": PRICES[_WHOLE - trade.price],
+                "count_fp": size_text(trade.size),
+                "taker_side": taker,
+                "taker_outcome_side": taker,
+                "taker_book_side": "bid" if trade.taker == "buy" else "ask",
+                "created_time": stamp(trade.ts_ns),
+            }
+        )
+    after = str(first + limit) if first + limit < len(chosen) else ""
+    return _ok({"trades": page, "cursor": after})
+
+
+def _events(world: World, query: Query) -> Reply:
+    first, limit = _page(query, 200, 100)
+    count = (world.size + EVENT_SIZE - 1) // EVENT_SIZE
+    nested = query.get("with_nested_markets") == "true"
+    page = []
+    for number in range(first, min(first + limit, count)):
+        event = _event_object(number)
+        if nested:
+            event["markets"] = _event_markets(world, number)
+        page.append(event)
+    return _ok({"events": page, "cursor": str(first + limit) if first + limit < count else ""})
+
+
+def _event(world: World, name: str) -> Reply:
+    head, _, digits = name.rpartition("-E")
+    if head != SERIES or not digits.isdigit() or int(digits) * EVENT_SIZE >= world.size:
+        return _missing()
+    number = int(digits)
+    return _ok({"event": _event_object(number), "markets": _event_markets(world, number)})
+
+
+def _event_object(number: int) -> dict[str, Any]:
+    return {
+        "event_ticker": f"{SERIES}-E{number:05d}",
+        "series_ticker": SERIES,
+        "title": f"Simulated event {number}",
+        "sub_title": "",
+        "category": "Simulation",
+        "mutually_exclusive": False,
+        "collateral_return_type": "MECNET",
+        "exchange_index": 0,
+    }
+
+
+def _event_markets(world: World, number: int) -> list[dict[str, Any]]:
+    last = min((number + 1) * EVENT_SIZE, world.size)
+    return [_market_object(world, index) for index in range(number * EVENT_SIZE, last)]
