@@ -3,8 +3,13 @@
 from ssmd.errors import NotFound
 from ssmd.sim.venues.base import Venue
 from ssmd.sim.venues.kalshi import KALSHI
+from ssmd.sim.venues.kraken import KRAKEN
+from ssmd.sim.venues.kraken_futures import KRAKEN_FUTURES
+from ssmd.sim.venues.polymarket import POLYMARKET
 
-VENUES: dict[str, Venue] = {venue.name: venue for venue in (KALSHI,)}
+VENUES: dict[str, Venue] = {
+    venue.name: venue for venue in (KALSHI, POLYMARKET, KRAKEN, KRAKEN_FUTURES)
+}
 
 
 def venue(name: str) -> Venue:
