@@ -62,6 +62,7 @@ class Publisher:
         """Batch sequence of the oldest message in ``_sent``."""
         self._restart = True
         self._committing = False
+        self._asked = 0.0
         self._complaint: str | None = None
         self._progress = time.monotonic()
         self._wake = asyncio.Event()
@@ -185,6 +186,8 @@ class Publisher:
         for _ in range(count):
             if self._restart:
                 return
+            if not self._sent:
+                self._progress = time.monotonic()
             pending = self._waiting.popleft()
             # Counted as sent before it is: a failure in between starts a new batch with it.
             self._sent.append(pending)
@@ -198,21 +201,19 @@ class Publisher:
             )
 
     async def _await_acks(self) -> None:
-        self._wake.clear()
-        if await self._woken(COMMIT_AFTER_S) and (self._restart or not self._overdue):
-            return
-        if time.monotonic() - self._progress > STALLED_AFTER_S:
-            self._lost("no answer")
-        elif self._sent and not self._restart and not self._committing:
+        now = time.monotonic()
+        if self._committing:
+            if now - self._asked > STALLED_AFTER_S:
+                self._lost("no answer")
+                return
+        elif now - self._progress >= COMMIT_AFTER_S:
             self._committing = True
+            self._asked = now
             number = self._first + len(self._sent)
             reply = f"{self._batch}.{number}.{COMMIT}.$FI"
             await self._nc.publish(self._sent[-1].subject, b"", reply=reply)
-
-    @property
-    def _overdue(self) -> bool:
-        """Whether a slow trickle of messages keeps the oldest one waiting for its ack."""
-        return not self._waiting and time.monotonic() - self._progress > COMMIT_AFTER_S
+        self._wake.clear()
+        await self._woken(COMMIT_AFTER_S)
 
     async def _idle(self) -> None:
         self._wake.clear()

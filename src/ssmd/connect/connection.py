@@ -72,6 +72,8 @@ class Connection:
             try:
                 if await self._once(stop):
                     delays = backoff()
+                if stop.is_set() or self.retire.is_set():
+                    break
                 self._turn("backoff", "the exchange closed the connection")
             except (ExchangeRefused, KeyFault) as error:
                 self._turn("refused", error.message, error.hint)

@@ -165,7 +165,7 @@ class Kalshi:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return _classify_loosely(frame)
         kind = head.type
-        if kind is None:
+        if not kind:
             return Header(wire.UNKNOWN, kind="idle")
         group = None if head.sid is None else str(head.sid)
         if kind in _ACKS:

@@ -231,8 +231,8 @@ class Kraken:
             head = _frame(frame)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return _classify_loosely(frame)
-        if head.channel is None:
-            if head.method is None:
+        if not head.channel:
+            if not head.method:
                 return Header(wire.UNKNOWN, kind="idle")
             return Header(head.method, kind="idle" if head.method == "pong" else "ack")
         if head.channel in _IDLE:

@@ -200,7 +200,7 @@ class KrakenFutures:
             head = _frame(frame)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return _classify_loosely(frame)
-        if head.event is not None:
+        if head.event:
             kind: Literal["ack", "error", "idle"] = "idle"
             if head.event in _ACKS:
                 kind = "ack"
@@ -208,7 +208,7 @@ class KrakenFutures:
                 kind = "error"
             return Header(head.event, kind=kind)
         feed, sym, seq = head.feed, head.product_id, head.seq
-        if feed is None:
+        if not feed:
             return Header(wire.UNKNOWN, kind="idle")
         if feed == "heartbeat":
             return Header(feed, kind="idle")

@@ -102,7 +102,7 @@ class Polymarket:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return _classify_loosely(frame)
         kind = event.event_type
-        if kind is None:
+        if not kind:
             # Documented for old books, and seen: a book that does not say what it is.
             if not (event.bids or event.buys):
                 return Header(wire.UNKNOWN, event.market, kind="idle")
