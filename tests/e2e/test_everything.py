@@ -116,15 +116,13 @@ def compare(messages: Sequence[Archived], ledger: Ledger, exchange: str) -> tupl
         if m.type in ("_disconnect", "_gap")
     }
     kept = lost = 0
-    for entry in ledger.entries:
-        if entry.exchange != exchange:
-            continue
+    for entry in ledger.of(exchange):
         conns = ports.get(entry.peer_port, [])
         frames = []
         for conn in conns:
             frames += frames_of([m for m in messages if m.conn == conn and (m.part or 0) >= 0])
-        sent = list(entry.digests())
-        assert [hashlib.sha256(f).digest() for f in frames] == sent[: len(frames)]
+        sent = [entry.sha256(n) for n in range(1, len(entry) + 1)]
+        assert [hashlib.sha256(f).hexdigest() for f in frames] == sent[: len(frames)]
         missing = len(sent) - len(frames)
         assert missing == 0 or not conns or set(conns) <= named
         kept, lost = kept + len(frames), lost + missing
@@ -151,6 +149,15 @@ async def test_a_recording_comes_out_as_it_went_in(
         async with running(sim, tmp_path, secret, [feed]):
             async with asyncio.timeout(60):
                 await sim.played.wait()
+                # Handed to the socket is not read yet: what a stop cuts off is named, but lost.
+                while len(
+                    {
+                        (m.conn, m.n)
+                        for m in archived(tmp_path, feed)
+                        if m.n and not (m.part or 0) < 0
+                    }
+                ) < sum(map(len, sim.ledger.of(exchange))):
+                    await asyncio.sleep(0.2)
         kept, lost = compare(archived(tmp_path, feed), sim.ledger, exchange)
     recorded = [line for line in file.read_bytes().split(b"\n") if line]
     assert kept >= len(recorded)
