@@ -5,7 +5,7 @@ the complete members of the open part.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from ssmd import message
-from ssmd.errors import ContractError, NotFound
+from ssmd.errors import ContractError, CorruptArchive, NotFound
 from ssmd.exchanges import EXCHANGES
 from ssmd.message import AnyRecord, Archived
 from ssmd.store import manifest as manifests
@@ -32,6 +32,10 @@ ALIASES: Final = {
     ),
 }
 """The seed's words -> the exchanges' own message types."""
+
+_SYMBOL_KEYS: Final = b"market_ticker|market|symbol|product_id|asset_id|pair|ticker"
+_SYMBOL_LISTS: Final = b"market_tickers|assets_ids|asset_ids|clob_token_ids|product_ids|symbol"
+"""Where the exchanges' frames name instruments."""
 
 _FEED = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -100,25 +104,36 @@ class Day:
 
     def files(self) -> list[Path]:
         """Every file to read, in order: segments by the manifest, later ones, open parts."""
+        # Open parts first: one that is closed meanwhile is then seen twice, and not missed.
+        parts = list(manifests.parts(self.folder))
+        closed = {path.name: path for path in manifests.segments(self.folder)}
         named = [self.folder / entry.name for entry in self.manifest.files]
         known = {path.name for path in named}
-        later = [path for path in manifests.segments(self.folder) if path.name not in known]
-        return [*named, *later, *manifests.parts(self.folder)]
+        later = [path for name, path in closed.items() if name not in known]
+        done = known | closed.keys()
+        open_ = [path for path in parts if path.name.removesuffix(segment.PART) not in done]
+        return [*named, *later, *open_]
 
-    def lines(self, *, type: str | None = None, sym: str | None = None) -> Iterator[bytes]:
+    def lines(
+        self,
+        *,
+        type: str | None = None,
+        sym: str | None = None,
+        damaged: Callable[[CorruptArchive], None] | None = None,
+    ) -> Iterator[bytes]:
         """Archived lines, without line breaks, in the order of the stream.
 
-        ``type`` is an exchange's message type or one of ``ALIASES``, in any case. ``sym`` is the
-        message's symbol, in any case, or any text value inside it (a Polymarket asset id).
-        Raises CorruptArchive where a closed segment is damaged.
+        ``type`` and ``sym`` choose as ``matcher`` says. A closed segment that is damaged is told to
+        ``damaged`` after its sound lines, and reading goes on; without, CorruptArchive is raised.
         """
+        wanted = matcher(type, sym)
         for path in self.files():
             try:
-                yield from _chosen(segment.lines(path), type, sym)
-            except FileNotFoundError:
-                # Closed between listing and opening: the same bytes, under the final name.
-                closed = path.with_name(path.name.removesuffix(segment.PART))
-                yield from _chosen(segment.lines(closed), type, sym)
+                yield from filter(wanted, _lines(path))
+            except CorruptArchive as error:
+                if damaged is None:
+                    raise
+                damaged(error)
 
     def messages(self, *, type: str | None = None, sym: str | None = None) -> Iterator[Archived]:
         """The same, decoded."""
@@ -144,7 +159,7 @@ class Day:
         tickers = set(manifest.tickers)
         gaps = bool(manifest.gaps or manifest.exchange_gaps)
         for path in self.files()[len(manifest.files) :]:
-            tally, _ = manifests.recover(path)
+            tally, _ = _tally(path)
             records += tally.records
             size += tally.bytes
             tickers |= tally.tickers
@@ -154,19 +169,57 @@ class Day:
         )
 
 
-def _chosen(lines: Iterator[bytes], type_: str | None, sym: str | None) -> Iterator[bytes]:
-    if type_ is None and sym is None:
-        yield from lines
-        return
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        yield from segment.lines(path)
+    except FileNotFoundError as error:
+        if not path.name.endswith(segment.PART):
+            raise CorruptArchive(
+                f"{path} is missing", hint="the manifest names it: see `ssmd archive verify`"
+            ) from error
+        # Closed between listing and opening: the same bytes, under the final name.
+        yield from segment.lines(path.with_name(path.name.removesuffix(segment.PART)))
+
+
+def _tally(path: Path) -> tuple[manifests.Tally, int]:
+    try:
+        return manifests.recover(path)
+    except FileNotFoundError:
+        return manifests.recover(path.with_name(path.name.removesuffix(segment.PART)))
+
+
+def matcher(type_: str | None = None, sym: str | None = None) -> Callable[[bytes], bool]:
+    """Whether a line is of a type and about a symbol; None is any.
+
+    ``type_`` is an exchange's message type or one of ``ALIASES``, in any case. ``sym`` is the
+    message's symbol, in any case, or one that the frame names inside (a Polymarket asset, one of
+    several Kraken pairs). What it answers with raises ContractError for what is no message.
+    """
     types = None if type_ is None else ALIASES.get(type_.lower(), frozenset({type_.lower()}))
     wanted = None if sym is None else sym.lower()
-    quoted = b"" if sym is None else b'"%s"' % sym.encode()
-    for line in lines:
-        probe = _probe(line)
-        if types is not None and probe.type.lower() not in types and probe.type not in types:
-            continue
-        if wanted is None or (probe.sym or "").lower() == wanted or quoted in line:
-            yield line
+    quoted = b"" if sym is None else msgspec.json.encode(sym)
+    inside = re.compile(
+        rb'"(?:%b)"\s*:\s*%b|"(?:%b)"\s*:\s*\[[^\]]*%b'
+        % (_SYMBOL_KEYS, re.escape(quoted), _SYMBOL_LISTS, re.escape(quoted)),
+        re.IGNORECASE,
+    )
+
+    def match(line: bytes) -> bool:
+        if types is None and wanted is None:
+            return True
+        try:
+            probe = _probe(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ContractError(f"not an archived message: {error}") from error
+        if types is not None and probe.type.lower() not in types:
+            return False
+        if wanted is None:
+            return True
+        if probe.sym is not None and (probe.sym.lower() == wanted or quoted not in line):
+            return probe.sym.lower() == wanted
+        return inside.search(line) is not None
+
+    return match
 
 
 def _is_date(text: str) -> bool:

@@ -190,11 +190,14 @@ def advance(frames: Range, capture: Capture) -> None:
     frames.last_n, frames.last_part = capture.n, capture.part
 
 
-def recover(path: Path) -> tuple[Tally, int]:
-    """What the complete members of a file hold, and where they end."""
-    tally = Tally()
-    end = 0
-    for offset, length, content in segment.members(path):
+def recover(path: Path, tally: Tally | None = None, start: int = 0) -> tuple[Tally, int]:
+    """What the complete members of a file hold, and where they end.
+
+    With what an earlier call answered, only the members after it are read and added.
+    """
+    tally = tally or Tally()
+    end = start
+    for offset, length, content in segment.members(path, start=start):
         before = tally.records
         first: Capture | None = None
         for line in content[:-1].split(b"\n"):
