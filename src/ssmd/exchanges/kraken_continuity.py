@@ -259,11 +259,12 @@ class KrakenContinuity:
 
     def _check_trades(self, frame: bytes) -> Verdict:
         decoded = decode_trades(frame)
-        trades = decoded.data
-        if decoded.type == "snapshot":
-            # The latest trades, in no promised order, some of which may have been here before.
-            trades = sorted(trades, key=lambda trade: trade.trade_id)
-        return _worst([self._check_trade(trade) for trade in trades])
+        if decoded.type != "snapshot":
+            return _worst([self._check_trade(trade) for trade in decoded.data])
+        # The latest trades, in no promised order. Those that were here before prove nothing.
+        trades = sorted(decoded.data, key=lambda trade: trade.trade_id)
+        found = [self._check_trade(trade) for trade in trades]
+        return _worst([verdict for verdict in found if verdict is not UNVERIFIED])
 
     def _check_trade(self, trade: TradeEntry) -> Verdict:
         sym, number = trade.symbol, trade.trade_id

@@ -5,8 +5,7 @@ from the trade snapshot on. The socket must see a ping at least every 60 s.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -27,24 +26,20 @@ from ssmd.exchanges.base import (
     Subscription,
     Verdict,
 )
-from ssmd.exchanges.packing import pack
-from ssmd.exchanges.times import ms_ns, rfc3339_ns
-from ssmd.instrument import Instrument, PriceRange
-from ssmd.message import (
-    AnyRecord,
-    BookDelta,
-    BookSnapshot,
-    Header,
-    Level,
-    Message,
-    Quote,
-    Trade,
+from ssmd.exchanges.kraken_futures_records import (
+    decode_products,
+    decode_trade_snapshot,
+    records,
+    to_instrument,
 )
+from ssmd.exchanges.packing import pack
+from ssmd.exchanges.times import ms_ns
+from ssmd.message import AnyRecord, Header, Message
 
 SYMBOLS_PER_COMMAND: Final = 100
-_ACKS = frozenset({"subscribed", "unsubscribed", "subscribed_failed", "unsubscribed_failed"})
-_BOOKS = frozenset({"book", "book_snapshot"})
-_TRADES = frozenset({"trade", "trade_snapshot"})
+_ACKS: Final = frozenset({"subscribed", "unsubscribed", "subscribed_failed", "unsubscribed_failed"})
+_ERRORS: Final = frozenset({"error", "alert"})
+_BOOKS: Final = frozenset({"book", "book_snapshot"})
 
 
 class _Frame(Struct, gc=False):
@@ -61,50 +56,6 @@ class _Loose(Struct, gc=False):
     event: Any = None
 
 
-class _LevelEntry(Struct, gc=False):
-    price: Decimal
-    qty: Decimal
-
-
-class _Snapshot(Struct, gc=False):
-    product_id: str
-    seq: int
-    bids: list[_LevelEntry] = []
-    asks: list[_LevelEntry] = []
-
-
-class _Delta(Struct, gc=False):
-    product_id: str
-    side: str
-    seq: int
-    price: Decimal
-    qty: Decimal
-
-
-class _Trade(Struct, gc=False):
-    product_id: str
-    side: str
-    seq: int
-    price: Decimal
-    qty: Decimal
-    time: int | None = None
-    uid: str | None = None
-
-
-class _TradeSnapshot(Struct, gc=False):
-    product_id: str
-    trades: list[_Trade] = []
-
-
-class _Ticker(Struct, gc=False):
-    product_id: str
-    bid: Decimal | None = None
-    bid_size: Decimal | None = None
-    ask: Decimal | None = None
-    ask_size: Decimal | None = None
-    last: Decimal | None = None
-
-
 class _Ack(Struct, gc=False):
     event: str | None = None
     feed: str | None = None
@@ -112,35 +63,9 @@ class _Ack(Struct, gc=False):
     message: str | None = None
 
 
-class _Product(Struct, gc=False):
-    symbol: str
-    type: str = ""
-    tickSize: Decimal | None = None
-    tradeable: bool = True
-    openingDate: str | None = None
-    lastTradingTime: str | None = None
-    base: str | None = None
-    quote: str | None = None
-    pair: str | None = None
-    underlying: str | None = None
-    contractValueTradePrecision: int | None = None
-
-
-class _Products(Struct, gc=False):
-    result: str = ""
-    error: str | None = None
-    instruments: list[_Product] = []
-
-
 _frame = msgspec.json.Decoder(_Frame).decode
 _loose = msgspec.json.Decoder(_Loose).decode
-_snapshot = msgspec.json.Decoder(_Snapshot).decode
-_delta = msgspec.json.Decoder(_Delta).decode
-_trade = msgspec.json.Decoder(_Trade).decode
-_trade_snapshot = msgspec.json.Decoder(_TradeSnapshot).decode
-_ticker = msgspec.json.Decoder(_Ticker).decode
 _ack = msgspec.json.Decoder(_Ack).decode
-_products = msgspec.json.Decoder(_Products).decode
 
 
 class KrakenFutures:
@@ -204,7 +129,7 @@ class KrakenFutures:
             kind: Literal["ack", "error", "idle"] = "idle"
             if head.event in _ACKS:
                 kind = "ack"
-            elif head.event in ("error", "alert"):
+            elif head.event in _ERRORS:
                 kind = "error"
             return Header(head.event, kind=kind)
         feed, sym, seq = head.feed, head.product_id, head.seq
@@ -223,7 +148,7 @@ class KrakenFutures:
             ack = _ack(frame)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return []
-        if ack.event not in _ACKS and ack.event not in ("error", "alert"):
+        if ack.event not in _ACKS and ack.event not in _ERRORS:
             return []
         good = ack.event in ("subscribed", "unsubscribed")
         return [
@@ -240,8 +165,8 @@ class KrakenFutures:
         if message.raw is UNSET:
             return ()
         try:
-            return list(_records(message, bytes(message.raw)))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            return list(records(message, bytes(message.raw)))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ContractError(f"not a kraken_futures {message.type} message: {error}") from error
 
     def continuity(self) -> Continuity:
@@ -252,14 +177,14 @@ class KrakenFutures:
 
     def instruments_page(self, request: Request, body: bytes) -> Page:
         try:
-            answer = _products(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            answer = decode_products(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ExchangeError(
                 f"kraken_futures instruments: unexpected answer: {error}"
             ) from error
         if answer.result != "success":
             raise ExchangeError(f"kraken_futures instruments: {answer.error or answer.result}")
-        return Page([_to_instrument(product) for product in answer.instruments])
+        return Page([to_instrument(product) for product in answer.instruments])
 
 
 def _classify_loosely(frame: bytes) -> Header:
@@ -267,111 +192,85 @@ def _classify_loosely(frame: bytes) -> Header:
     try:
         head = _loose(frame)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Header(wire.TEXT if wire.is_utf8(frame) else wire.BINARY, kind="idle")
-    name = head.feed if isinstance(head.feed, str) else head.event
+        return _classify_stranger(frame)
+    if isinstance(head.feed, str) and head.feed:
+        return Header(head.feed, kind="data" if head.event is None else "idle")
+    name = head.event
     return Header(name if isinstance(name, str) and name else wire.UNKNOWN, kind="idle")
 
 
-def _records(message: Message, raw: bytes) -> Iterator[AnyRecord]:
-    facts: dict[str, Any] = {
-        "feed": message.feed,
-        "recv_ns": message.recv_ns,
-        "conn": message.conn,
-        "n": message.n,
-        "part": message.part or 0,
-        "ts_ns": message.ts_ns or None,
-    }
-    if message.type == "book":
-        delta = _delta(raw)
-        level: list[Level] = [(delta.price, delta.qty)]
-        bids, asks = (level, []) if delta.side == "buy" else ([], level)
-        yield BookDelta(
-            **facts, sym=delta.product_id, op="set", bids=bids, asks=asks, seq=delta.seq
-        )
-    elif message.type == "book_snapshot":
-        book = _snapshot(raw)
-        yield BookSnapshot(
-            **facts,
-            sym=book.product_id,
-            bids=[(entry.price, entry.qty) for entry in book.bids],
-            asks=[(entry.price, entry.qty) for entry in book.asks],
-            seq=book.seq,
-        )
-    elif message.type == "trade":
-        yield _to_trade(_trade(raw), facts)
-    elif message.type == "trade_snapshot":
-        for trade in _trade_snapshot(raw).trades:
-            yield _to_trade(trade, facts)
-    elif message.type in ("ticker", "ticker_lite"):
-        tick = _ticker(raw)
-        yield Quote(
-            **facts,
-            sym=tick.product_id,
-            bid=tick.bid,
-            bid_size=tick.bid_size,
-            ask=tick.ask,
-            ask_size=tick.ask_size,
-            last=tick.last,
-        )
-
-
-def _to_trade(trade: _Trade, facts: dict[str, Any]) -> Trade:
-    return Trade(
-        **{**facts, "ts_ns": ms_ns(trade.time)},
-        sym=trade.product_id,
-        price=trade.price,
-        size=trade.qty,
-        side="buy" if trade.side == "buy" else "sell",
-        trade_id=trade.uid,
-        seq=trade.seq,
-    )
-
-
-def _to_instrument(product: _Product) -> Instrument:
-    base, _, quote = (product.pair or "").partition(":")
-    step = product.tickSize
-    return Instrument(
-        exchange="kraken_futures",
-        sym=product.symbol.upper(),
-        status="tradeable" if product.tradeable else "not tradeable",
-        active=product.tradeable,
-        group=product.underlying,
-        name=product.type or None,
-        base=product.base or base or None,
-        quote=product.quote or quote or None,
-        size_precision=product.contractValueTradePrecision,
-        grid=(PriceRange(Decimal(0), Decimal("Infinity"), step),) if step else (),
-        open_ns=rfc3339_ns(product.openingDate or ""),
-        close_ns=rfc3339_ns(product.lastTradingTime or ""),
-    )
+def _classify_stranger(frame: bytes) -> Header:
+    """A frame that is no JSON object."""
+    if wire.is_json(frame):
+        return Header(wire.EMPTY if wire.split_array(frame) == [] else wire.UNKNOWN, kind="idle")
+    return Header(wire.TEXT if wire.is_utf8(frame) else wire.BINARY, kind="idle")
 
 
 class FuturesContinuity:
-    """Book and trade sequences of one connection, each per product."""
+    """Book and trade sequences of one connection, each per product.
+
+    A book that missed a delta is unverified until its next snapshot, though its sequence goes on.
+    """
 
     def __init__(self) -> None:
         self._last: dict[str, int] = {}
+        self._torn: set[str] = set()
+        """Groups whose book does not follow from a snapshot."""
 
     def check(self, header: Header, frame: bytes) -> Verdict:
-        if header.type == "trade_snapshot":
-            self._learn_trades(frame)
-            return UNVERIFIED
         group, seq = header.grp, header.seq
         if group is None or seq is None:
+            if header.type == "trade_snapshot":
+                return self._check_snapshot(frame)
+            if header.kind == "ack":
+                self._learn_end(frame)
             return UNVERIFIED
+        if header.type == "trade":
+            return self._check_trade(group, seq, header.sym)
         last = self._last.get(group)
         self._last[group] = seq
-        if header.type == "book_snapshot" or last is None:
+        if header.type == "book_snapshot":
+            self._torn.discard(group)
+            return UNVERIFIED
+        if last is None:
+            self._torn.add(group)
+            return UNVERIFIED
+        if seq == last + 1:
+            return UNVERIFIED if group in self._torn else VERIFIED
+        self._torn.add(group)
+        if seq > last:
+            return Verdict("broken", "sequence", last + 1, seq - 1, header.sym, group)
+        return Verdict("broken", "sequence", sym=header.sym, grp=group)
+
+    def _check_trade(self, group: str, seq: int, sym: str | None) -> Verdict:
+        """A trade that the snapshot already held is no gap."""
+        last = self._last.get(group)
+        if last is not None and seq <= last:
+            return UNVERIFIED
+        self._last[group] = seq
+        if last is None:
             return UNVERIFIED
         if seq != last + 1:
-            return Verdict("broken", "sequence", last + 1, seq - 1, header.sym, group)
+            return Verdict("broken", "sequence", last + 1, seq - 1, sym, group)
         return VERIFIED
 
-    def _learn_trades(self, frame: bytes) -> None:
-        snapshot = _trade_snapshot(frame)
-        if snapshot.trades:
-            newest = max(trade.seq for trade in snapshot.trades)
-            self._last[f"{snapshot.product_id}:trade"] = newest
+    def _check_snapshot(self, frame: bytes) -> Verdict:
+        """The latest trades, newest first, without holes in all recordings."""
+        snapshot = decode_trade_snapshot(frame)
+        sym = snapshot.product_id
+        verdict = UNVERIFIED
+        for seq in sorted(trade.seq for trade in snapshot.trades):
+            found = self._check_trade(f"{sym}:trade", seq, sym)
+            if found is not UNVERIFIED and verdict.state != "broken":
+                verdict = found
+        return verdict
+
+    def _learn_end(self, frame: bytes) -> None:
+        """What comes after a new subscription does not follow what came before the end."""
+        ack = _ack(frame)
+        if ack.event == "unsubscribed":
+            for product in ack.product_ids:
+                self._last.pop(f"{product}:{ack.feed}", None)
 
 
 KRAKEN_FUTURES = KrakenFutures()

@@ -22,7 +22,7 @@ from ssmd.message import (
 
 _TRADING: Final = frozenset({"online", "post_only", "limit_only", "reduce_only"})
 _V2_NAMES: Final = {"XBT": "BTC", "XDG": "DOGE"}
-_SIDES: Final[Mapping[str, Literal["buy", "sell"]]] = {"buy": "buy", "sell": "sell"}
+SIDES: Final[Mapping[str, Literal["buy", "sell"]]] = {"buy": "buy", "sell": "sell"}
 
 
 class LevelEntry(Struct, gc=False):
@@ -129,7 +129,7 @@ def records(message: Message, raw: bytes) -> Iterator[AnyRecord]:
                 ts_ns=_ns(trade.timestamp),
                 price=trade.price,
                 size=trade.qty,
-                side=_SIDES.get(trade.side),
+                side=SIDES.get(trade.side),
                 trade_id=str(trade.trade_id),
                 seq=trade.trade_id,
             )
