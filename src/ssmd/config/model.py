@@ -13,9 +13,8 @@ Strings = Mapping[str, str]
 Text = Annotated[str, Meta(min_length=1)]
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
-Clock = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
-"""A time of day, ``HH:MM``."""
-Url = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+.-]*://[^/\s]+")]
+Clock = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="HH:MM")]
+Hash = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$", description="sha256:<64 hex digits>")]
 
 
 class Spec(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -35,8 +34,8 @@ class FeedVersion(Spec, kw_only=True, frozen=True):
     effective_from: date
     effective_to: date | None = None
     protocol: Protocol
-    endpoint: Url
-    rest_endpoint: Url | None = None
+    endpoint: Text
+    rest_endpoint: Text | None = None
     auth_method: Literal["api_key", "oauth", "mtls", "none"] = "none"
     rate_limit_per_second: Positive | None = None
     """REST calls per second during instrument discovery."""
@@ -161,8 +160,8 @@ class Cache(Spec, kw_only=True, frozen=True):
 class Endpoint(Spec, kw_only=True, frozen=True):
     """A stand-in for a feed's endpoints in one environment."""
 
-    endpoint: Url | None = None
-    rest_endpoint: Url | None = None
+    endpoint: Text | None = None
+    rest_endpoint: Text | None = None
 
 
 class Environment(Spec, kw_only=True, frozen=True):
@@ -189,7 +188,7 @@ class SchemaVersion(Spec, kw_only=True, frozen=True):
     effective_to: date | None = None
     status: Literal["draft", "active", "deprecated"]
     schema_file: str | None = None
-    hash: Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
+    hash: Hash | None = None
     compatible_with: Sequence[str] = ()
     breaking_changes: str | None = None
 

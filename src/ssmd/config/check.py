@@ -1,0 +1,201 @@
+"""What is wrong with the content of a configuration file: everything, each with its place."""
+
+import types
+import zoneinfo
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ssmd.config.model import (
+    Calendar,
+    Endpoint,
+    Environment,
+    Feed,
+    FeedVersion,
+    Key,
+    Schedule,
+    Storage,
+    Transport,
+)
+from ssmd.config.secret import source_fault
+
+Place = tuple[str | int, ...]
+"""``("versions", 0, "endpoint")``"""
+
+
+class Problem(NamedTuple):
+    place: Place
+    text: str
+    hint: str | None = None
+
+
+def problems(content: Any, kind: Any, place: Place = ()) -> Iterator[Problem]:
+    """Each thing that keeps the content from being of that type."""
+    kind = _bare(kind, content)
+    if isinstance(kind, type) and issubclass(kind, Struct) and isinstance(content, Mapping):
+        found = list(_in_struct(content, kind, place))
+        yield from found
+        if not found and kind in RULES:
+            for rule in RULES[kind](msgspec.convert(content, kind)):
+                yield rule._replace(place=place + rule.place)
+        return
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Mapping and isinstance(content, Mapping):
+        for key, value in content.items():
+            if not isinstance(key, str):
+                yield Problem((*place, key), f"the key {key!r} is not text", "put it in quotes")
+            yield from problems(value, arguments[1], (*place, key))
+        return
+    elif origin is Sequence and isinstance(content, list):
+        for index, value in enumerate(content):
+            yield from problems(value, arguments[0], (*place, index))
+        return
+    yield from _value(content, kind, place)
+
+
+def _bare(kind: Any, content: Any) -> Any:
+    """The type that decides: of a union with None the other side, without limits on a list."""
+    if get_origin(kind) in (Union, types.UnionType) and content is not None:
+        kind = next(side for side in get_args(kind) if side is not type(None))
+    if get_origin(kind) is Annotated and isinstance(content, list) and content:
+        kind = get_args(kind)[0]
+    return kind
+
+
+def _in_struct(content: Mapping[Any, Any], kind: type[Struct], place: Place) -> Iterator[Problem]:
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    for key, value in content.items():
+        if key in fields:
+            yield from problems(value, fields[key].type, (*place, key))
+        else:
+            yield Problem((*place, key), f"unknown key {key!r}", _close(key, list(fields)))
+    for name, field in fields.items():
+        if field.required and name not in content:
+            yield Problem(place, f"{_dotted(place)} lacks the key {name!r}")
+
+
+def _value(content: Any, kind: Any, place: Place) -> Iterator[Problem]:
+    try:
+        msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        text = str(error).partition(" - at `")[0]
+        hint = None
+        if get_origin(kind) is Literal and isinstance(content, str):
+            text = f"{content!r} is not possible"
+            hint = _close(content, [str(choice) for choice in get_args(kind)])
+        elif "matching regex" in text:
+            text = f"expected {_description(kind)}"
+        elif text.startswith("Expected `str`, got"):
+            hint = "put it in quotes"
+        yield Problem(place, f"{_dotted(place)}: {text}", hint)
+
+
+def _description(kind: Any) -> str:
+    return next(note.description or "" for note in kind.__metadata__ if isinstance(note, Meta))
+
+
+def _close(word: object, known: Sequence[str]) -> str:
+    close = get_close_matches(str(word), known, 1)
+    return f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(known)}"
+
+
+def _dotted(place: Place) -> str:
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
+    return text.lstrip(".") or "the file"
+
+
+# --- what no type can say -----------------------------------------------------------------------
+
+
+def _feed(feed: Feed) -> Iterator[Problem]:
+    starts = [version.effective_from for version in feed.versions]
+    for index, start in enumerate(starts):
+        if start in starts[:index]:
+            text = f"two versions begin on {start}"
+            yield Problem(("versions", index, "effective_from"), text, "let one begin later")
+
+
+def _version(version: FeedVersion) -> Iterator[Problem]:
+    if version.effective_to is not None and version.effective_to < version.effective_from:
+        text = f"the version ends on {version.effective_to}, before it begins"
+        yield Problem(("effective_to",), text)
+    yield from _endpoints(version)
+
+
+def _endpoints(spec: FeedVersion | Endpoint) -> Iterator[Problem]:
+    for name, url in (("endpoint", spec.endpoint), ("rest_endpoint", spec.rest_endpoint)):
+        if url is not None and (fault := url_fault(url)):
+            yield Problem((name,), f"{name} {fault}")
+
+
+def url_fault(url: str) -> str | None:
+    """What is wrong with a URL; shows nothing of it, as it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "is no URL"
+    if not parts.scheme or not host:
+        return "is no URL"
+    if parts.username is not None or parts.password is not None:
+        return "holds a user or a password; a file must not"
+    return None
+
+
+def _zone(spec: Calendar | Schedule) -> Iterator[Problem]:
+    if spec.timezone == "UTC" or not any(Path(path).is_dir() for path in zoneinfo.TZPATH):
+        return
+    try:
+        zoneinfo.ZoneInfo(spec.timezone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        text = f"timezone: {spec.timezone!r} is unknown"
+        yield Problem(("timezone",), text, "write it as America/New_York")
+
+
+def _key(key: Key) -> Iterator[Problem]:
+    fault = source_fault(key)
+    if fault is not None:
+        yield Problem(("source",), f"source {fault}", "write it as env:VARIABLE or file:PATH")
+
+
+def _transport(transport: Transport) -> Iterator[Problem]:
+    if transport.type == "nats" and transport.url != "embedded":
+        fault = url_fault(transport.url)
+        if fault is not None:
+            hint = "embedded, or nats://host:4222; a password goes into SSMD_TRANSPORT_URL"
+            yield Problem(("url",), f"url {fault}", hint)
+    if (transport.tls_cert_file is None) != (transport.tls_key_file is None):
+        text = "tls_cert_file and tls_key_file need each other"
+        yield Problem((), text)
+
+
+def _storage(storage: Storage) -> Iterator[Problem]:
+    if storage.type == "s3" and not storage.bucket:
+        yield Problem(("type",), "storage of type s3 needs a bucket")
+
+
+def _environment(environment: Environment) -> Iterator[Problem]:
+    if environment.feed is None and not environment.feeds:
+        yield Problem((), "the environment names no feed", "add `feeds: [...]`")
+    name, _, version = environment.schema.partition(":")
+    if not name or not version:
+        text = f"schema: {environment.schema!r} is not of the form name:version"
+        yield Problem(("schema",), text, "write it as message:v1")
+
+
+RULES: dict[type[Struct], Callable[[Any], Iterator[Problem]]] = {
+    Feed: _feed,
+    FeedVersion: _version,
+    Endpoint: _endpoints,
+    Calendar: _zone,
+    Schedule: _zone,
+    Key: _key,
+    Transport: _transport,
+    Storage: _storage,
+    Environment: _environment,
+}
