@@ -69,13 +69,15 @@ def _bare(kind: Any, content: Any) -> Any:
 
 def _in_struct(content: Mapping[Any, Any], kind: type[Struct], place: Place) -> Iterator[Problem]:
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    meant: set[str] = set()
     for key, value in content.items():
         if key in fields:
             yield from problems(value, fields[key].type, (*place, key))
         else:
+            meant |= set(get_close_matches(str(key), fields, 1))
             yield Problem((*place, key), f"unknown key {key!r}", _close(key, list(fields)))
     for name, field in fields.items():
-        if field.required and name not in content:
+        if field.required and name not in content and name not in meant:
             yield Problem(place, f"{_dotted(place)} lacks the key {name!r}")
 
 
@@ -90,7 +92,7 @@ def _value(content: Any, kind: Any, place: Place) -> Iterator[Problem]:
             hint = _close(content, [str(choice) for choice in get_args(kind)])
         elif "matching regex" in text:
             text = f"expected {_description(kind)}"
-        elif text.startswith("Expected `str`, got"):
+        elif text.startswith("Expected `str`, got") and not isinstance(content, (dict, list)):
             hint = "put it in quotes"
         yield Problem(place, f"{_dotted(place)}: {text}", hint)
 

@@ -98,10 +98,15 @@ def parse(file: Path) -> Document:
     """The YAML of a file. Raises ConfigError."""
     # Imported late: `ssmd --help` needs no YAML.
     from ruamel.yaml import YAML
-    from ruamel.yaml.constructor import DuplicateKeyError
+    from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+    class Constructor(SafeConstructor):
+        """Leaves dates as text: what reads them into a Struct tells where a bad one is."""
+
+    Constructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
     yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = Constructor
     try:
         text = file.read_text(encoding="utf-8")
         lines: dict[Place, int] = {}
@@ -130,8 +135,9 @@ def _note_lines(node: Any, place: Place, lines: dict[Place, int], seen: set[int]
     lines.setdefault(place, node.start_mark.line + 1)
     if node.id == "mapping":
         for key, value in node.value:
-            lines[(*place, key.value)] = key.start_mark.line + 1
-            _note_lines(value, (*place, key.value), lines, seen)
+            if isinstance(key.value, str):
+                lines[(*place, key.value)] = key.start_mark.line + 1
+                _note_lines(value, (*place, key.value), lines, seen)
     elif node.id == "sequence":
         for index, value in enumerate(node.value):
             _note_lines(value, (*place, index), lines, seen)

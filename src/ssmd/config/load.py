@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,8 @@ from ssmd.config.model import (
     Schema,
 )
 from ssmd.errors import ConfigError, NotFound
+
+_USER = re.compile(r"//[^/]*@")
 
 
 def load(env: str, *, root: Path | None = None, feeds: Sequence[str] = ()) -> Config:
@@ -77,7 +80,7 @@ def _file(root: Path, feed: str) -> Path:
 
 def _hash(environment: Environment, feeds: dict[str, ResolvedFeed]) -> str:
     # The URL may have come from a variable, with a password in it.
-    url = environment.transport.url.rpartition("@")[2]
+    url = _USER.sub("//", environment.transport.url)
     environment = replace(environment, transport=replace(environment.transport, url=url))
     content = msgspec.json.encode([environment, feeds], order="deterministic")
     return "sha256:" + hashlib.sha256(content).hexdigest()

@@ -40,7 +40,7 @@ def source_fault(key: Key) -> str | None:
     """What is wrong with the way a key's source is written; shows nothing of it, as a secret may
     have been pasted in."""
     scheme, places = split(key)
-    if scheme not in ("env", "file", *PLATFORM):
+    if ":" not in key.source or scheme not in ("env", "file", *PLATFORM):
         return "must begin with env:, file:, sealed-secret: or vault:"
     if not all(places):
         return "has an empty place"
