@@ -89,9 +89,10 @@ def test_errors_that_end_a_subscription_are_told_apart(code: int, lost: bool) ->
         ({"taker_side": "yes"}, "buy"),
         ({"taker_outcome_side": "no"}, "sell"),
         ({"taker_book_side": "bid", "taker_outcome_side": "no"}, "buy"),
+        ({}, None),
     ],
 )
-def test_a_trade_is_the_takers(taker: dict[str, str], side: str) -> None:
+def test_a_trade_is_the_takers(taker: dict[str, str], side: str | None) -> None:
     msg = {"market_ticker": "A", "yes_price_dollars": "0.6800", "count_fp": "46.02", **taker}
     (trade,) = records({"type": "trade", "sid": 2, "seq": 1, "msg": msg})
     assert isinstance(trade, Trade)

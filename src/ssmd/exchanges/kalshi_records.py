@@ -6,7 +6,7 @@ fields tell which is which.
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -155,7 +155,7 @@ def records(message: Message, raw: bytes) -> Iterator[AnyRecord]:
             **facts,
             price=_dollars(trade.yes_price_dollars, trade.yes_price) or ZERO,
             size=trade.count_fp if trade.count_fp is not None else trade.count or ZERO,
-            side="buy" if _taker_buys(trade) else "sell",
+            side=_taker_side(trade),
             trade_id=trade.trade_id,
             seq=seq,
         )
@@ -246,11 +246,12 @@ def _dollars(dollars: Decimal | None, cents: int | None) -> Decimal | None:
     return None if cents is None else cents * CENT
 
 
-def _taker_buys(trade: _TradeMsg) -> bool:
-    """Whether the taker bought YES: the newer field names the side of the book."""
-    if trade.taker_book_side is not None:
-        return trade.taker_book_side == "bid"
-    return (trade.taker_outcome_side or trade.taker_side) == "yes"
+def _taker_side(trade: _TradeMsg) -> Literal["buy", "sell"] | None:
+    """What the taker did in YES terms: the newer field names the side of the book."""
+    side = trade.taker_book_side or trade.taker_outcome_side or trade.taker_side
+    if side is None:
+        return None
+    return "buy" if side in ("bid", "yes") else "sell"
 
 
 def _seconds_ns(seconds: int | None) -> int | None:
