@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from heapq import nlargest, nsmallest
+from operator import gt, lt
 
 from ssmd.message import BookDelta, BookSnapshot, Level
 
 ZERO = Decimal(0)
 _Best = Callable[[int, Iterable[Decimal]], list[Decimal]]
+_Better = Callable[[Decimal, Decimal], bool]
 
 
 class Book:
@@ -23,39 +25,47 @@ class Book:
         self.asks: dict[Decimal, Decimal] = {}
         self.synced = False
         """A snapshot has been applied."""
+        self._best_bid: Decimal | None = None
+        self._best_ask: Decimal | None = None
+        # None: not known, or there is none. Looking through a side costs more than all the rest.
 
     def clear(self) -> None:
         self.bids.clear()
         self.asks.clear()
+        self._best_bid = self._best_ask = None
         self.synced = False
 
     def apply(self, record: BookSnapshot | BookDelta) -> None:
         if isinstance(record, BookSnapshot):
-            self.bids = {price: size for price, size in record.bids if size != ZERO}
-            self.asks = {price: size for price, size in record.asks if size != ZERO}
+            self.bids = {price: size for price, size in record.bids if size}
+            self.asks = {price: size for price, size in record.asks if size}
+            self._best_bid = self._best_ask = None
             self.synced = True
-        elif record.op == "set":
-            _set(self.bids, record.bids)
-            _set(self.asks, record.asks)
         else:
-            _add(self.bids, record.bids)
-            _add(self.asks, record.asks)
+            add = record.op == "add"
+            self._best_bid = _change(self.bids, record.bids, self._best_bid, gt, add=add)
+            self._best_ask = _change(self.asks, record.asks, self._best_ask, lt, add=add)
         if self.depth is not None:
             _cut(self.bids, self.depth, nlargest)
             _cut(self.asks, self.depth, nsmallest)
 
     @property
     def best_bid(self) -> Decimal | None:
-        return max(self.bids) if self.bids else None
+        if self._best_bid is None and self.bids:
+            self._best_bid = max(self.bids)
+        return self._best_bid
 
     @property
     def best_ask(self) -> Decimal | None:
-        return min(self.asks) if self.asks else None
+        if self._best_ask is None and self.asks:
+            self._best_ask = min(self.asks)
+        return self._best_ask
 
     @property
     def crossed(self) -> bool:
         """The best bid is at or above the best ask."""
-        return bool(self.bids and self.asks) and max(self.bids) >= min(self.asks)
+        bid, ask = self.best_bid, self.best_ask
+        return bid is not None and ask is not None and bid >= ask
 
     @property
     def negative(self) -> bool:
@@ -69,21 +79,25 @@ class Book:
         return bids, asks
 
 
-def _set(side: dict[Decimal, Decimal], levels: Sequence[Level]) -> None:
+def _change(
+    side: dict[Decimal, Decimal],
+    levels: Sequence[Level],
+    best: Decimal | None,
+    better: _Better,
+    *,
+    add: bool,
+) -> Decimal | None:
+    """Set sizes, or add to them; returns the best price, None where it has to be looked for."""
     for price, size in levels:
-        if size == ZERO:
-            side.pop(price, None)
-        else:
+        if add:
+            size = side.get(price, ZERO) + size
+        if size:
             side[price] = size
-
-
-def _add(side: dict[Decimal, Decimal], levels: Sequence[Level]) -> None:
-    for price, change in levels:
-        size = side.get(price, ZERO) + change
-        if size == ZERO:
-            side.pop(price, None)
-        else:
-            side[price] = size
+            if best is not None and better(price, best):
+                best = price
+        elif side.pop(price, None) is not None and price == best:
+            best = None
+    return best
 
 
 def _cut(side: dict[Decimal, Decimal], depth: int, best: _Best) -> None:
