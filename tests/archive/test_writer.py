@@ -166,14 +166,18 @@ def small_files() -> Iterator[None]:
     signal.signal(signal.SIGXFSZ, handler)
 
 
+def _fill_until_it_fails(one: Writer) -> None:
+    for n in range(1, 20_000):
+        one.add(n, payload(n, sym=f"KX-{n * 7919}"))
+        if n % 50 == 0:
+            one.flush()
+
+
 @pytest.mark.usefixtures("small_files")
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     one = writer(tmp_path)
     with pytest.raises(OSError, match="too large") as caught:
-        for n in range(1, 20_000):
-            one.add(n, payload(n, sym=f"KX-{n * 7919}"))
-            if n % 50 == 0:
-                one.flush()
+        _fill_until_it_fails(one)
     assert caught.value.errno == errno.EFBIG
     last = one.last_seq
     resource.setrlimit(resource.RLIMIT_FSIZE, resource.getrlimit(resource.RLIMIT_FSIZE)[1:] * 2)
