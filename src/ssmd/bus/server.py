@@ -113,7 +113,9 @@ class EmbeddedServer:
 
     def _launch(self, port: int | None) -> str:
         if self._process is not None:
-            self._process.poll()
+            # It does not answer: two servers on one store would be worse than a hard end.
+            self._process.kill()
+            self._process.wait()
         if port is None or not _is_free(port):
             port = _free_port()
         config = self.folder / "nats.conf"
