@@ -19,7 +19,7 @@ from ssmd.exchanges import EXCHANGES
 from ssmd.message import AnyRecord, Archived
 from ssmd.store import manifest as manifests
 from ssmd.store import segment
-from ssmd.store.manifest import Manifest
+from ssmd.store.manifest import File, Manifest
 
 ALIASES: Final = {
     "orderbook": frozenset(
@@ -102,38 +102,37 @@ class Day:
         """As on disk; an empty one before the first segment is closed."""
         return manifests.load(self.folder) or Manifest(feed=self.feed, date=self.date)
 
-    def files(self) -> list[Path]:
-        """Every file to read, in order: segments by the manifest, later ones, open parts."""
+    def pieces(self, type: str | None = None) -> list["Piece"]:
+        """Every file, in order: segments by the manifest, later ones, open parts."""
         # Open parts first: one that is closed meanwhile is then seen twice, and not missed.
         parts = list(manifests.parts(self.folder))
-        closed = {path.name: path for path in manifests.segments(self.folder)}
-        named = [self.folder / entry.name for entry in self.manifest.files]
-        known = {path.name for path in named}
-        later = [path for name, path in closed.items() if name not in known]
-        done = known | closed.keys()
-        open_ = [path for path in parts if path.name.removesuffix(segment.PART) not in done]
-        return [*named, *later, *open_]
+        closed = list(manifests.segments(self.folder))
+        entries = {entry.name: entry for entry in self.manifest.files}
+        known = entries.keys() | {path.name for path in closed}
+        later = [path for path in closed if path.name not in entries]
+        later += [path for path in parts if path.name.removesuffix(segment.PART) not in known]
+        return [
+            *(
+                Piece(self.folder / name, entry, type is None or _may_hold(entry, type))
+                for name, entry in entries.items()
+            ),
+            *(Piece(path) for path in later),
+        ]
 
-    def lines(
-        self,
-        *,
-        type: str | None = None,
-        sym: str | None = None,
-        damaged: Callable[[CorruptArchive], None] | None = None,
-    ) -> Iterator[bytes]:
+    def files(self) -> list[Path]:
+        """The paths of all pieces."""
+        return [piece.path for piece in self.pieces()]
+
+    def lines(self, *, type: str | None = None, sym: str | None = None) -> Iterator[bytes]:
         """Archived lines, without line breaks, in the order of the stream.
 
-        ``type`` and ``sym`` choose as ``matcher`` says. A closed segment that is damaged is told to
-        ``damaged`` after its sound lines, and reading goes on; without, CorruptArchive is raised.
+        ``type`` and ``sym`` choose as ``matcher`` says. Raises CorruptArchive where a closed
+        segment is damaged, after its sound lines.
         """
         wanted = matcher(type, sym)
-        for path in self.files():
-            try:
-                yield from filter(wanted, _lines(path))
-            except CorruptArchive as error:
-                if damaged is None:
-                    raise
-                damaged(error)
+        for piece in self.pieces(type):
+            if piece.may_hold:
+                yield from filter(wanted, piece.lines())
 
     def messages(self, *, type: str | None = None, sym: str | None = None) -> Iterator[Archived]:
         """The same, decoded."""
@@ -169,16 +168,38 @@ class Day:
         )
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    try:
-        yield from segment.lines(path)
-    except FileNotFoundError as error:
-        if not path.name.endswith(segment.PART):
-            raise CorruptArchive(
-                f"{path} is missing", hint="the manifest names it: see `ssmd archive verify`"
-            ) from error
-        # Closed between listing and opening: the same bytes, under the final name.
-        yield from segment.lines(path.with_name(path.name.removesuffix(segment.PART)))
+class Piece(Struct, frozen=True):
+    """One file of a dataset."""
+
+    path: Path
+    entry: File | None = None
+    """What the manifest says of it; None for one that is not in it yet."""
+    may_hold: bool = True
+    """Whether messages of the wanted type can be in it."""
+
+    def lines(self) -> Iterator[bytes]:
+        """Raises CorruptArchive where a closed segment is damaged, after its sound lines."""
+        try:
+            yield from segment.lines(self.path)
+        except FileNotFoundError as error:
+            if self.entry is not None:
+                raise CorruptArchive(
+                    f"{self.path} is missing",
+                    hint="the manifest names it: see `ssmd archive verify`",
+                ) from error
+            # Closed between listing and opening: the same bytes, under the final name.
+            name = self.path.name.removesuffix(segment.PART)
+            yield from segment.lines(self.path.with_name(name))
+
+
+def _may_hold(entry: File, type_: str) -> bool:
+    types = types_of(type_)
+    return not entry.records_by_type or any(kind.lower() in types for kind in entry.records_by_type)
+
+
+def types_of(type_: str) -> frozenset[str]:
+    """The message types that a word stands for, in lower case."""
+    return ALIASES.get(type_.lower(), frozenset({type_.lower()}))
 
 
 def _tally(path: Path) -> tuple[manifests.Tally, int]:
@@ -195,7 +216,7 @@ def matcher(type_: str | None = None, sym: str | None = None) -> Callable[[bytes
     message's symbol, in any case, or one that the frame names inside (a Polymarket asset, one of
     several Kraken pairs). What it answers with raises ContractError for what is no message.
     """
-    types = None if type_ is None else ALIASES.get(type_.lower(), frozenset({type_.lower()}))
+    types = None if type_ is None else types_of(type_)
     wanted = None if sym is None else sym.lower()
     quoted = b"" if sym is None else msgspec.json.encode(sym)
     inside = re.compile(

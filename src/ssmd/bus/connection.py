@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ class Bus:
 
     async def messages(
         self, name: str, subjects: str, *, start_seq: int = 1, limit: int = 1_000_000
-    ) -> AsyncIterator[Delivery]:
+    ) -> AsyncGenerator[Delivery, None]:
         """The messages that are stored now under a subject wildcard, in order."""
         config = {
             "ack_policy": "none",

@@ -1,20 +1,30 @@
-"""Answers and errors, the same shape for every endpoint."""
+"""Answers, errors and parameters, the same shape for every endpoint."""
 
-from collections.abc import Iterable, Iterator
+import logging
+import re
+import time
 from datetime import date
 from typing import Any, Final
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from ssmd.dataset import Archive
-from ssmd.errors import CorruptArchive, NotFound, SsmdError, StorageError
+from ssmd.errors import BusError, NotFound, SsmdError, StorageError
+
+log = logging.getLogger(__name__)
 
 JSON: Final = "application/json"
 MAX_LIMIT: Final = 10_000
-CHUNK_BYTES: Final = 64 * 1024
+DEADLINE_S: Final = 30.0
+"""How long one request may read the archive."""
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
+_MAX_WORD: Final = 256
 
 
 class BadRequest(SsmdError):
@@ -27,45 +37,68 @@ class Unauthorized(SsmdError):
     code = "unauthorized"
 
 
-STATUS: dict[type[SsmdError], int] = {
+class Forbidden(SsmdError):
+    code = "forbidden"
+
+
+class TooLarge(SsmdError):
+    code = "too_large"
+
+
+class Overloaded(SsmdError):
+    """As many requests read the archive already as may."""
+
+    code = "overloaded"
+
+
+class Timeout(SsmdError):
+    """The answer would have taken longer than ``DEADLINE_S``."""
+
+    code = "timeout"
+
+
+STATUS: Final[dict[type[SsmdError], int]] = {
     BadRequest: 400,
     Unauthorized: 401,
+    Forbidden: 403,
     NotFound: 404,
-    CorruptArchive: 500,
+    TooLarge: 413,
+    Overloaded: 503,
+    Timeout: 503,
     StorageError: 503,
+    BusError: 503,
 }
+"""Every other error is ours: 500."""
+
+CODES: Final = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 
 
-def archive_of(request: Request) -> Archive:
-    archive = request.app.state.archive
-    assert isinstance(archive, Archive)
-    return archive
+class Deadline:
+    """When a request has read long enough."""
+
+    def __init__(self, seconds: float = DEADLINE_S) -> None:
+        self._end = time.monotonic() + seconds
+
+    def pass_now(self) -> None:
+        self._end = 0.0
+
+    @property
+    def passed(self) -> bool:
+        return time.monotonic() > self._end
+
+    def check(self, hint: str) -> None:
+        """Raises Timeout."""
+        if self.passed:
+            raise Timeout("this takes longer than one request may", hint=hint)
 
 
 def answer(content: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(content), status, media_type=JSON)
 
 
-def answer_lines(lines: Iterable[bytes]) -> Response:
-    """A JSON array of messages, as they are stored: nothing in them is read and written again."""
-    return StreamingResponse(_array(lines), media_type=JSON)
-
-
-def _array(lines: Iterable[bytes]) -> Iterator[bytes]:
-    chunk = bytearray(b"[")
-    first = True
-    for line in lines:
-        chunk += line if first else b",\n" + line
-        first = False
-        if len(chunk) >= CHUNK_BYTES:
-            yield bytes(chunk)
-            chunk.clear()
-    yield bytes(chunk + b"]")
-
-
 def error_answer(error: SsmdError) -> Response:
     status = next((s for kind, s in STATUS.items() if isinstance(error, kind)), 500)
-    headers = {"WWW-Authenticate": "ApiKey"} if status == 401 else None
+    headers = {401: {"WWW-Authenticate": "ApiKey"}, 503: {"Retry-After": "1"}}.get(status)
     body = msgspec.json.encode({"error": error.as_dict()})
     return Response(body, status, headers=headers, media_type=JSON)
 
@@ -79,34 +112,93 @@ async def on_error(request: Request, error: Exception) -> Response:
 async def on_http_error(request: Request, error: Exception) -> Response:
     """The framework's: no such path, no such method."""
     assert isinstance(error, HTTPException)
-    hint = "see / for what there is" if error.status_code in (404, 405) else None
-    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http")
-    body = {"error": {"code": code, "message": str(error.detail), "hint": hint}}
-    return Response(
-        msgspec.json.encode(body), error.status_code, headers=error.headers, media_type=JSON
+    status = error.status_code
+    what = {
+        404: f"no endpoint {request.url.path}",
+        405: f"{request.url.path} does not take {request.method}",
+    }
+    content = {
+        "code": CODES.get(status, "http"),
+        "message": what.get(status, str(error.detail)),
+        "hint": {404: "see / for what there is", 405: "use GET"}.get(status),
+    }
+    body = msgspec.json.encode({"error": content})
+    return Response(body, status, headers=error.headers, media_type=JSON)
+
+
+async def on_unreadable(request: Request, error: Exception) -> Response:
+    """The operating system's: a file of the archive that cannot be read."""
+    log.error("%s", error)
+    reason = error.strerror if isinstance(error, OSError) else None
+    return error_answer(
+        StorageError(f"the archive cannot be read: {reason or 'error'}", hint="see /health")
     )
 
 
 async def on_bug(request: Request, error: Exception) -> Response:
     """A bug of ours: the log has the traceback, the answer does not."""
-    body = {"error": {"code": "internal", "message": "internal error", "hint": "see the log"}}
-    return Response(msgspec.json.encode(body), 500, media_type=JSON)
+    content = {"code": "internal", "message": "internal error", "hint": "see the log of ssmd serve"}
+    return Response(msgspec.json.encode({"error": content}), 500, media_type=JSON)
+
+
+# --- parameters: refused before anything is looked up by them -----------------------------------
 
 
 def limit_of(request: Request, default: int = 10) -> int:
     """``limit``, from 1 to 10,000. Raises BadRequest."""
-    text = request.query_params.get("limit", str(default))
-    if not text.isdigit() or not 1 <= int(text) <= MAX_LIMIT:
-        raise BadRequest(f"limit {text!r} is no number from 1 to {MAX_LIMIT}")
+    text = request.query_params.get("limit")
+    if text is None:
+        return default
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= MAX_LIMIT:
+        raise BadRequest(
+            f"limit {_shown(text)} is no number from 1 to {MAX_LIMIT}", hint="for example limit=100"
+        )
     return int(text)
 
 
-def date_of(request: Request, name: str) -> str | None:
-    """A date parameter as YYYY-MM-DD. Raises BadRequest."""
-    text = request.query_params.get(name)
-    if not text:
-        return None
+def day_of(text: str, name: str) -> str:
+    """A date, written YYYY-MM-DD. Raises BadRequest."""
     try:
+        if not _DATE.fullmatch(text):
+            raise ValueError
         return date.fromisoformat(text).isoformat()
     except ValueError:
-        raise BadRequest(f"{name} {text!r} is no date", hint="write it as 2026-11-23") from None
+        raise BadRequest(
+            f"{name} {_shown(text)} is no date", hint="write it as 2026-11-23"
+        ) from None
+
+
+def days_of(request: Request) -> tuple[str | None, str | None]:
+    """``from`` and ``to``, both inclusive; None where not given. Raises BadRequest."""
+    first, last = (
+        day_of(text, name) if (text := request.query_params.get(name)) else None
+        for name in ("from", "to")
+    )
+    if first and last and first > last:
+        raise BadRequest(f"from {first} is after to {last}", hint="swap them")
+    return first, last
+
+
+def feed_of(text: str) -> str:
+    """A feed's name. Raises BadRequest."""
+    if not _NAME.fullmatch(text):
+        raise BadRequest(
+            f"feed {_shown(text)} is no name of a feed", hint="/v1/feeds lists the feeds"
+        )
+    return text
+
+
+def word_of(text: str | None, name: str) -> str | None:
+    """A message type or symbol; None where not given. Raises BadRequest."""
+    if not text:
+        return None
+    if len(text) > _MAX_WORD or _UNPRINTABLE.search(text):
+        raise BadRequest(
+            f"{name} {_shown(text)} cannot be one",
+            hint=f"at most {_MAX_WORD} characters, none of them control characters",
+        )
+    return text
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "…")

@@ -1,8 +1,6 @@
 """``ssmd serve``."""
 
 import errno
-import ipaddress
-import logging
 import os
 import socket
 from pathlib import Path
@@ -13,8 +11,7 @@ from ssmd.config import Config, load
 from ssmd.dataset import Archive
 from ssmd.errors import ConfigError, PortInUse
 from ssmd.runtime import Role, run_role
-
-log = logging.getLogger(__name__)
+from ssmd.serve.reach import check_reach
 
 
 @click.command()
@@ -25,7 +22,10 @@ log = logging.getLogger(__name__)
     help="Folder of the archive.",
 )  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8080, show_default=True, help="Port to listen on; 0 is any.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True,
+    help="Port to listen on; 0 is any.",
+)  # fmt: skip
 def serve(env: str, root: Path | None, data: Path, host: str, port: int) -> None:
     """Serve the archive over HTTP.
 
@@ -33,24 +33,35 @@ def serve(env: str, root: Path | None, data: Path, host: str, port: int) -> None
     served.
     """
     config = load(env, root=root)
-    key = os.environ.get("SSMD_API_KEY") or None
-    if key is None and not _is_loopback(host):
-        raise ConfigError(
-            f"serving on {host} needs a key", hint="set SSMD_API_KEY, or serve on 127.0.0.1"
-        )
+    key = os.environ.get("SSMD_API_KEY", "").strip() or None
+    check_reach(host, key)
+    folder = _archive_root(config, data)
     listener = _listen(host, port)
 
     async def main(role: Role) -> None:
-        await run(config, data, listener, key, role)
+        # Imported late: `ssmd serve --help` needs no web server.
+        from ssmd.serve.app import create_app
+        from ssmd.serve.server import serve_on
+        from ssmd.serve.tail import Tail
+
+        app = create_app(
+            Archive(folder, config.env.name),
+            config.feeds,
+            key=key,
+            tail=Tail(config.env.name, config.env.transport, data),
+        )
+        await serve_on(listener, app, role.stop)
 
     run_role(main, name="serve")
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _archive_root(config: Config, data: Path) -> Path:
+    storage = config.env.storage
+    if storage.type != "local":
+        raise ConfigError(
+            f"storage type {storage.type!r} is not supported", hint="use storage.type: local"
+        )
+    return Path(storage.path) if storage.path else data / "archive"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -69,30 +80,3 @@ def _listen(host: str, port: int) -> socket.socket:
             ) from error
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from error
     return listener
-
-
-async def run(
-    config: Config, data: Path, listener: socket.socket, key: str | None, role: Role
-) -> None:
-    """Serve until ``role.stop``."""
-    # Imported late: `ssmd serve --help` needs no web server.
-    from hypercorn.asyncio import serve as hypercorn_serve
-    from hypercorn.config import Config as HypercornConfig
-
-    from ssmd.serve.app import create_app
-
-    storage = config.env.storage
-    root = Path(storage.path) if storage.path else data / "archive"
-    app = create_app(Archive(root, config.env.name), config.feeds, key=key)
-    settings = HypercornConfig()
-    settings.bind = [f"fd://{listener.fileno()}"]
-    settings.accesslog = None
-    settings.errorlog = "-"
-    settings.loglevel = "WARNING"
-    settings.keep_alive_timeout = 30
-    settings.h11_max_incomplete_size = 64 * 1024
-    settings.graceful_timeout = 5
-    settings.include_server_header = False
-    host, port = listener.getsockname()[:2]
-    log.info("http://%s:%d", host, port)
-    await hypercorn_serve(app, settings, shutdown_trigger=role.stop.wait, mode="asgi")  # type: ignore[arg-type]

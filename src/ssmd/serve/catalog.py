@@ -1,0 +1,142 @@
+"""What there is, at a glance: facts of every dataset, read again only where files changed."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from ssmd.dataset import Archive, Summary
+from ssmd.store import manifest as manifests
+from ssmd.store.manifest import Tally
+from ssmd.store.segment import PART
+
+_MIB = 1_048_576
+
+
+class Facts(Struct):
+    """What is known of some segments of a dataset."""
+
+    records: int = 0
+    bytes: int = 0
+    gaps: bool = False
+    tickers: set[str] = field(default_factory=set)
+    types: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+    """The segments."""
+
+    def add(self, tally: Tally) -> None:
+        self.records += tally.records
+        self.bytes += tally.bytes
+        self.gaps = self.gaps or bool(tally.gaps)
+        self.tickers |= tally.tickers
+        self.types |= tally.types.keys()
+
+
+class _File(Struct):
+    name: str
+    records: int
+    bytes: int
+
+
+class _Manifest(Struct):
+    """The few fields of a manifest that are needed here: a day's block index is long."""
+
+    files: list[_File] = []
+    gaps: list[Any] = []
+    exchange_gaps: list[msgspec.Raw] = []
+    tickers: set[str] = set()
+    message_types: set[str] = set()
+
+
+class _Open(Struct):
+    """A segment that no manifest names, and how far it has been read."""
+
+    tally: Tally
+    end: int = 0
+
+
+class Catalog:
+    """Facts of the datasets of one archive. Its methods block, and may be called by any thread."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.archive = archive
+        self._closed: dict[Path, tuple[tuple[int, int, int], Facts]] = {}
+        self._open: dict[Path, _Open] = {}
+        self._lock = threading.Lock()
+
+    def summary(self, feed: str, day: str) -> Summary:
+        """Raises NotFound."""
+        facts = self.facts(feed, day)
+        return Summary(
+            feed=feed,
+            date=day,
+            records=facts.records,
+            tickers=len(facts.tickers),
+            size_mb=round(facts.bytes / _MIB, 3),
+            has_gaps=facts.gaps,
+        )
+
+    def facts(self, feed: str, day: str) -> Facts:
+        """Of a dataset, the segment being written included. Raises NotFound."""
+        folder = self.archive.day(feed, day).folder
+        with self._lock:
+            for _ in range(3):
+                facts = self._facts(folder)
+                if facts is not None:
+                    return facts
+        return self._from_manifest(folder)
+
+    def _facts(self, folder: Path) -> Facts | None:
+        """None where a segment got its final name meanwhile."""
+        # Open parts first: one that is closed meanwhile is then seen twice, and not missed.
+        found = [*manifests.parts(folder), *manifests.segments(folder)]
+        closed = self._from_manifest(folder)
+        unnamed = {
+            path.with_name(path.name.removesuffix(PART)): path
+            for path in found
+            if path.name.removesuffix(PART) not in closed.names
+        }
+        for name in [path for path in self._open if path.parent == folder and path not in unnamed]:
+            del self._open[name]
+        if not unnamed:
+            return closed
+        facts = msgspec.structs.replace(
+            closed, tickers=set(closed.tickers), types=set(closed.types)
+        )
+        for name, path in unnamed.items():
+            known = self._open.setdefault(name, _Open(Tally()))
+            try:
+                _, known.end = manifests.recover(path, known.tally, known.end)
+            except FileNotFoundError:
+                return None
+            facts.add(known.tally)
+        return facts
+
+    def _from_manifest(self, folder: Path) -> Facts:
+        path = folder / manifests.NAME
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            return Facts()
+        signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        known = self._closed.get(path)
+        if known is None or known[0] != signature:
+            known = self._closed[path] = (signature, _read(path))
+        return known[1]
+
+
+def _read(path: Path) -> Facts:
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return Facts()  # the segments are read instead
+    return Facts(
+        records=sum(file.records for file in manifest.files),
+        bytes=sum(file.bytes for file in manifest.files),
+        gaps=bool(manifest.gaps or manifest.exchange_gaps),
+        tickers=manifest.tickers,
+        types=manifest.message_types,
+        names={file.name for file in manifest.files},
+    )
