@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TextIO, TypeVar
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -19,6 +19,9 @@ from ssmd.errors import ConfigError, PortInUse, SsmdError, StorageError
 
 log = logging.getLogger(__name__)
 
+SUPERVISED: Final = "SSMD_SUPERVISED"
+"""Set for a role whose stdin is a pipe from its supervisor."""
+
 T = TypeVar("T")
 Health = tuple[bool, dict[str, Any]]
 
@@ -26,7 +29,9 @@ Health = tuple[bool, dict[str, Any]]
 class Role:
     """What a role shares with the process it runs in.
 
-    ``status`` answers ``/status``; ``health`` answers whether all is well, and why not.
+    ``status`` answers ``/status``; ``health`` tells whether all is well, and what is not: what is
+    not makes ``/ready`` answer 503. ``/health`` answers 200 as long as the process can answer, so
+    that an exchange's outage makes nobody restart the role.
     """
 
     def __init__(self, name: str) -> None:
@@ -47,7 +52,8 @@ def run_role(
     """Run ``main`` until it returns; SIGINT and SIGTERM set ``role.stop``, a second one kills.
 
     With ``health_addr`` (``host:port``, port 0 is any), ``/health``, ``/ready``, ``/metrics`` and
-    ``/status`` are served, and ``{data}/run/{name}.json`` says where. Raises SsmdError.
+    ``/status`` are served, and ``{data}/run/{name}.json`` says where; when the role has ended, the
+    file holds its last status. Raises SsmdError.
     """
     set_up_logging(name)
     run(_role(main, name, health_addr, data))
@@ -89,18 +95,23 @@ async def _role(
 ) -> None:
     role = Role(name)
     watch_signals(role.stop)
+    if SUPERVISED in os.environ:
+        _watch_parent(role.stop)
     async with contextlib.AsyncExitStack() as stack:
         if health_addr is not None:
             await stack.enter_async_context(_health_server(role, health_addr, data))
         await main(role)
 
 
-def watch_signals(stop: asyncio.Event) -> None:
-    """The first SIGINT or SIGTERM sets ``stop``; a second one ends the process at once."""
+def watch_signals(stop: asyncio.Event, at_once: Callable[[], None] | None = None) -> None:
+    """The first SIGINT or SIGTERM sets ``stop``; a second one ends the process at once, after
+    ``at_once`` has run."""
     loop = asyncio.get_running_loop()
 
     def on_signal() -> None:
         if stop.is_set():
+            if at_once is not None:
+                at_once()
             os._exit(130)
         stop.set()
 
@@ -108,11 +119,23 @@ def watch_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, on_signal)
 
 
-def set_up_logging(name: str) -> None:
-    """Lines on stderr: time, level, role, text."""
+def _watch_parent(stop: asyncio.Event) -> None:
+    """Stop when stdin ends: the supervisor holds its other end, and was killed."""
+    loop = asyncio.get_running_loop()
+
+    def on_readable() -> None:
+        if not os.read(0, 4096):
+            loop.remove_reader(0)
+            stop.set()
+
+    loop.add_reader(0, on_readable)
+
+
+def set_up_logging(name: str, stream: TextIO | None = None) -> None:
+    """Lines on stderr or the stream: time, level, role, text. ``SSMD_LOG`` sets the level."""
     level = os.environ.get("SSMD_LOG", "INFO").upper()
     logging.basicConfig(
-        stream=sys.stderr,
+        stream=stream or sys.stderr,
         level=level if level in logging.getLevelNamesMapping() else "INFO",
         format=f"%(asctime)s %(levelname)-7s {name} %(message)s",
         force=True,
@@ -145,7 +168,7 @@ def parse_address(address: str) -> tuple[str, int]:
     host, found, port = address.rpartition(":")
     if not found or not port.isdigit() or int(port) > 65535:
         raise ConfigError(f"{address!r} is no address", hint="write it as 127.0.0.1:8081")
-    return host or "127.0.0.1", int(port)
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def writable(folder: Path) -> Path:
@@ -175,8 +198,7 @@ async def _health_server(role: Role, address: str, data: Path | None) -> AsyncIt
 
     async def health(_: web.Request) -> web.Response:
         well, why = role.health()
-        content = {"status": "ok" if well else "unhealthy", "role": role.name, **why}
-        return answer(content, 200 if well else 503)
+        return answer({"status": "ok" if well else "degraded", "role": role.name, **why})
 
     async def ready(_: web.Request) -> web.Response:
         well, why = role.health()
@@ -204,9 +226,14 @@ async def _health_server(role: Role, address: str, data: Path | None) -> AsyncIt
     try:
         site = web.TCPSite(runner, host, port)
         await _listen(site, host, port)
+        bracketed = f"[{host}]" if ":" in host else host
+        url = f"http://{bracketed}:{runner.addresses[0][1]}"
         if data is not None:
-            _record(role.name, runner.addresses[0], data)
+            _record(role.name, {"pid": os.getpid(), "url": url}, data)
         yield
+        if data is not None:
+            with contextlib.suppress(SsmdError, OSError):  # the role has ended, whatever comes
+                _record(role.name, {"pid": os.getpid(), "status": role.status()}, data)
     finally:
         await runner.cleanup()
 
@@ -222,9 +249,8 @@ async def _listen(site: Any, host: str, port: int) -> None:
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
 
-def _record(name: str, address: tuple[str, int], data: Path) -> None:
+def _record(name: str, content: dict[str, Any], data: Path) -> None:
     folder = writable(data / "run")
-    content = {"pid": os.getpid(), "url": f"http://{address[0]}:{address[1]}"}
     temporary = folder / f".{name}.json"
     temporary.write_bytes(msgspec.json.encode(content))
     temporary.replace(folder / f"{name}.json")

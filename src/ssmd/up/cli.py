@@ -23,6 +23,20 @@ class Duration(click.ParamType[float]):
         return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
+class Rate(click.ParamType[str]):
+    """A number above 0, or ``max``."""
+
+    name = "rate"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        text = str(value)
+        if text != "max" and not (re.fullmatch(r"\d+(\.\d+)?", text) and float(text) > 0):
+            self.fail(f"{value!r} is neither a number above 0 nor max", param, ctx)
+        return text
+
+
 @click.command()
 @click.option("--env", default="demo", show_default=True, help="Environment to run.")
 @click.option("--feed", "feeds", multiple=True, help="Only this feed (may be given again).")
@@ -32,10 +46,13 @@ class Duration(click.ParamType[float]):
     help="Folder for everything that is written.",
 )  # fmt: skip
 @click.option("--for", "for_s", type=Duration(), help="Stop by itself after so long (30s, 5m).")
-@click.option("--port", default=8080, show_default=True, help="Port of the API.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True,
+    help="Port of the API; 0 is any.",
+)  # fmt: skip
 @click.option("--plain", is_flag=True, help="Lines instead of the dashboard.")
 @click.option(
-    "--rate", default="50", show_default=True,
+    "--rate", type=Rate(), default="50", show_default=True,
     help="Simulated messages per second and exchange, or max.",
 )  # fmt: skip
 def up(
@@ -48,7 +65,11 @@ def up(
     plain: bool,
     rate: str,
 ) -> None:
-    """Run everything on this machine: capture, archive and serve. Ctrl-C stops it cleanly."""
+    """Run everything on this machine: capture, archive and serve. Ctrl-C stops it cleanly.
+
+    The environment demo brings its own simulated exchanges; live captures the real ones. Logs are
+    in DATA/logs, segments in DATA/archive.
+    """
     from ssmd.up.supervisor import Options, Supervisor
 
     set_up_logging("up")

@@ -2,35 +2,36 @@
 
 import asyncio
 import contextlib
+import fcntl
 import logging
-import socket
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
-import aiohttp
 from msgspec import Struct
 from rich.console import Console
-from rich.live import Live
 
-from ssmd import keys
 from ssmd.bus import EmbeddedServer
 from ssmd.config import Config
-from ssmd.errors import PortInUse, SsmdError
-from ssmd.runtime import wait, watch_signals, writable
-from ssmd.up import board
-from ssmd.up.board import Places, Row
+from ssmd.errors import BusError, ConfigError, PortInUse, SsmdError
+from ssmd.runtime import set_up_logging, wait, watch_signals, writable
+from ssmd.up import farewell, simulated
+from ssmd.up.board import Places, Process
 from ssmd.up.child import Child
+from ssmd.up.watch import Watch
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.5
-PLAIN_EVERY_S = 5.0
 STOP_S = 40.0
+"""Longer than any role drains."""
 SIM_START_S = 15.0
-GIVE_UP_AFTER = 5
+NATS_CHECK_S = 1.0
+GIVE_UP_AFTER = 4
+STOP_ORDER = ("connect", "archive", "serve", "sim")
+"""The source first, so that what it read is archived before the archiver goes."""
 
 
 class Options(Struct, kw_only=True, frozen=True):
@@ -47,244 +48,190 @@ class Supervisor:
     """One run of ``ssmd up``."""
 
     def __init__(self, config: Config, options: Options) -> None:
+        plain = options.plain or not sys.stdout.isatty()
         self._config = config
         self._options = options
         self._stop = asyncio.Event()
-        self._plain = options.plain or not sys.stdout.isatty()
-        self._console = Console(stderr=self._plain)
+        self._ended = asyncio.Event()
+        self._plain = plain
+        self._console = Console(stderr=plain)
         self._children: dict[str, Child] = {}
-        self._rates: dict[str, float] = {}
-        self._last: dict[str, tuple[float, int]] = {}
-        self._nats = ""
-        self._environment: dict[str, str] = {}
+        self._variables: dict[str, str] = {}
+        self._server: EmbeddedServer | None = None
+        self._watch: Watch | None = None
 
     async def run(self) -> None:
-        """Until Ctrl-C, ``--for``, or a role that cannot start."""
+        """Until Ctrl-C, ``--for``, or a role that cannot start. Raises SsmdError."""
         options = self._options
-        watch_signals(self._stop)
+        watch_signals(self._stop, self._kill_all)
         writable(options.data)
-        _check_port(options.port)
-        async with contextlib.AsyncExitStack() as stack:
-            if self._config.env.transport.url == "embedded":
-                server = await stack.enter_async_context(EmbeddedServer(options.data / "nats"))
-                facts = server.facts
-                self._nats = facts.url if facts else ""
-            else:
-                self._nats = self._config.env.transport.url.rpartition("@")[2]
-            async with asyncio.TaskGroup() as tasks:
-                try:
-                    await self._start(tasks)
-                    await self._watch()
-                finally:
-                    await self._stop_all()
-        self._say_goodbye()
+        with self._logging(), _only_one(options.data):
+            port = _port(options.port)
+            before = farewell.archived(self._config, options.data)
+            async with contextlib.AsyncExitStack() as stack:
+                nats = self._config.env.transport.url.rpartition("@")[2]
+                if nats == "embedded":
+                    self._server = EmbeddedServer(options.data / "nats")
+                    await stack.enter_async_context(self._server)
+                    nats = self._server.facts.url if self._server.facts else ""
+                api = f"http://127.0.0.1:{port}"
+                places = Places(self._config.env.name, str(options.data), api, nats)
+                failure = await self._supervise(places, port)
+            if failure is not None:
+                raise failure
+            assert self._watch is not None
+            farewell.say(self._console, self._config, options, self._watch.rows(), before)
 
-    # --- children -------------------------------------------------------------------------------
+    @contextlib.contextmanager
+    def _logging(self) -> Iterator[None]:
+        """Under a dashboard the log goes to a file."""
+        if self._plain:
+            yield
+            return
+        folder = writable(self._options.data / "logs")
+        with (folder / "up.log").open("a", encoding="utf-8") as file:
+            set_up_logging("up", file)
+            yield
+            set_up_logging("up")
 
-    async def _start(self, tasks: asyncio.TaskGroup) -> None:
-        if _simulated(self._config):
-            await self._start_sim(tasks)
-        env = ["--env", self._config.env.name, "--data", str(self._options.data)]
+    async def _supervise(self, places: Places, port: int) -> SsmdError | None:
+        self._watch = Watch(
+            list(self._config.feeds),
+            self._children,
+            places,
+            console=self._console,
+            plain=self._plain,
+            for_s=self._options.for_s,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch.run(self._ended))
+            if self._server is not None:
+                tasks.create_task(self._keep_nats(self._server))
+            try:
+                await self._start(tasks, port)
+                return await self._wait()
+            finally:
+                await self._stop_all()
+                self._ended.set()
+
+    # --- starting -------------------------------------------------------------------------------
+
+    async def _start(self, tasks: asyncio.TaskGroup, port: int) -> None:
+        data = str(self._options.data)
+        if self._config.env.simulated:
+            rate = self._options.rate
+            plan = await asyncio.to_thread(simulated.plan, self._config, self._options.data, rate)
+            self._variables = plan.variables
+            self._spawn(tasks, "sim", plan.arguments)
+            await self._await_port(plan.port)
+        env = ["--env", self._config.env.name, "--data", data]
         if self._options.root is not None:
             env += ["--config", str(self._options.root)]
         feeds = [word for name in self._options.feeds for word in ("--feed", name)]
         health = ["--health-addr", "127.0.0.1:0"]
         self._spawn(tasks, "archive", ["archive", *env, *feeds, *health])
-        self._spawn(tasks, "serve", ["serve", *env, "--port", str(self._options.port)])
+        self._spawn(tasks, "serve", ["serve", *env, "--port", str(port)])
         self._spawn(tasks, "connect", ["connect", *env, *feeds, *health])
 
     def _spawn(self, tasks: asyncio.TaskGroup, name: str, arguments: list[str]) -> None:
+        assert self._watch is not None
         child = Child(
-            name, arguments, self._options.data, environment=self._environment, echo=self._plain
+            name,
+            arguments,
+            self._options.data,
+            variables=self._variables,
+            notice=self._watch.notice,
+            echo=self._plain,
         )
         self._children[name] = child
         tasks.create_task(child.run())
 
-    async def _start_sim(self, tasks: asyncio.TaskGroup) -> None:
-        """The simulated exchanges, on the port that the environment names, else on a free one."""
-        endpoints = [feed.endpoint for feed in self._config.feeds.values()]
-        named = urlsplit(endpoints[0]).port or 0
-        port = named if _is_free(named) else _free_port()
-        if port != named:
-            self._environment |= _moved(self._config, port)
-        secret, public = keys.make(self._options.data / "sim")
-        self._environment["KALSHI_API_KEY"] = "sim"
-        self._environment["KALSHI_PRIVATE_KEY_FILE"] = str(secret)
-        arguments = ["sim", "--port", str(port), "--rate", self._options.rate]
-        arguments += ["--data", str(self._options.data), "--kalshi-public-key", str(public)]
-        for exchange in dict.fromkeys(feed.exchange for feed in self._config.feeds.values()):
-            arguments += ["--exchange", exchange]
-        self._spawn(tasks, "sim", arguments)
+    async def _await_port(self, port: int) -> None:
+        """Until something listens: then the first connections need no second try."""
         until = time.monotonic() + SIM_START_S
-        while _is_free(port) and time.monotonic() < until and not self._stop.is_set():
+        while time.monotonic() < until and not self._stop.is_set():
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return
             await wait(self._stop, 0.05)
 
+    # --- running --------------------------------------------------------------------------------
+
+    async def _wait(self) -> SsmdError | None:
+        """Until it is time to stop; the error of a role that never comes up."""
+        for_s = self._options.for_s
+        until = None if for_s is None else time.monotonic() + for_s
+        while not self._stop.is_set():
+            left = 0.5 if until is None else min(0.5, until - time.monotonic())
+            if left <= 0:
+                return None
+            await wait(self._stop, left)
+            for child in self._children.values():
+                if child.failures >= GIVE_UP_AFTER and child.error is not None:
+                    return SsmdError(f"{child.name} does not start: {child.error}", hint=child.hint)
+        return None
+
+    async def _keep_nats(self, server: EmbeddedServer) -> None:
+        """Start it again when it dies, and count that. The roles do the same: the first one wins,
+        and the rest find it."""
+        assert self._watch is not None
+        pid = server.facts.pid if server.facts else None
+        restarts = 0
+        while not self._ended.is_set():
+            try:
+                await server.start()
+            except (BusError, OSError) as error:
+                self._watch.notice(f"nats: {error}")
+            facts = server.facts
+            if facts is not None and facts.pid != pid:
+                pid, restarts = facts.pid, restarts + 1
+                self._watch.notice("nats ended; started it again")
+            self._watch.nats = Process("nats", pid, restarts)
+            await wait(self._ended, NATS_CHECK_S)
+
+    # --- stopping -------------------------------------------------------------------------------
+
     async def _stop_all(self) -> None:
-        """The source first, so that what it read is archived before the archiver goes."""
-        for name in ("connect", "archive", "serve", "sim"):
+        for name in STOP_ORDER:
             child = self._children.get(name)
-            if child is not None:
-                if name == "archive":
-                    await self._poll_once()
-                await child.stop(STOP_S)
+            if child is None:
+                continue
+            if self._watch is not None:
+                self._watch.stopping = name
+            if self._plain:
+                log.info("stopping %s", name)
+            await child.stop(STOP_S)
 
-    # --- watching -------------------------------------------------------------------------------
-
-    async def _watch(self) -> None:
-        options = self._options
-        started = time.monotonic()
-        said = started
-        timeout = aiohttp.ClientTimeout(total=2)
-        with self._view() as view:
-            async with aiohttp.ClientSession(timeout=timeout) as session:
-                while not self._stop.is_set():
-                    elapsed = time.monotonic() - started
-                    if options.for_s is not None and elapsed >= options.for_s:
-                        return
-                    await self._poll(session)
-                    self._check_started()
-                    if view is not None:
-                        restarts = {name: c.restarts for name, c in self._children.items()}
-                        view.update(
-                            board.dashboard(self._rows(), self._places(), elapsed, restarts)
-                        )
-                    elif time.monotonic() - said >= PLAIN_EVERY_S:
-                        said = time.monotonic()
-                        for row in self._rows():
-                            log.info("%s", board.plain(row))
-                    await wait(self._stop, POLL_S)
-
-    @contextlib.contextmanager
-    def _view(self) -> Iterator[Live | None]:
-        if self._plain:
-            log.info("data in %s, API at %s", self._options.data, self._places().api)
-            yield None
-            return
-        with Live(console=self._console, refresh_per_second=4, screen=False) as live:
-            yield live
-
-    async def _poll_once(self) -> None:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
-            await self._poll(session)
-
-    async def _poll(self, session: aiohttp.ClientSession) -> None:
-        polled = [self._children[name] for name in ("connect", "archive") if name in self._children]
-        await asyncio.gather(*(child.poll(session) for child in polled))
-        now = time.monotonic()
-        for name, feed in self._status("connect").get("feeds", {}).items():
-            messages = feed.get("messages", 0)
-            before, count = self._last.get(name, (now, messages))
-            if now - before >= 1.0:
-                self._rates[name] = max(0.0, (messages - count) / (now - before))
-            if now - before >= 1.0 or name not in self._last:
-                self._last[name] = (now, messages)
-
-    def _check_started(self) -> None:
-        """A role that fails again and again with a clear error will not come up by itself."""
+    def _kill_all(self) -> None:
+        """The second Ctrl-C. What was acked is durable; the rest is named at the next start."""
         for child in self._children.values():
-            if child.restarts >= GIVE_UP_AFTER and child.failed and not child.status:
-                text = child.failed.removeprefix("Error: ")
-                raise SsmdError(
-                    f"{child.name} does not start: {text}", hint=f"see {child.log_path}"
-                )
-
-    def _status(self, name: str) -> dict[str, dict[str, dict[str, int]]]:
-        child = self._children.get(name)
-        return child.status if child else {}
-
-    def _rows(self) -> list[Row]:
-        return board.rows(self._status("connect"), self._status("archive"), self._rates)
-
-    def _places(self) -> Places:
-        return Places(
-            env=self._config.env.name,
-            data=str(self._options.data),
-            api=f"http://127.0.0.1:{self._options.port}",
-            nats=self._nats,
-        )
-
-    def _say_goodbye(self) -> None:
-        feeds = _with_archive(self._rows(), self._options.data, self._config)
-        if not feeds:
-            return
-        self._console.print(board.summary(feeds))
-        env, data = self._config.env.name, self._options.data
-        first = feeds[0].feed
-        self._console.print("Try next:", style="bold", highlight=False)
-        for command in (
-            f"zcat {data}/archive/{env}/{first}/*/*.jsonl.gz | head -3",
-            f"ssmd serve --env {env} --data {data} --port {self._options.port}",
-            f"curl http://127.0.0.1:{self._options.port}/datasets",
-        ):
-            self._console.print(f"  {command}", highlight=False, soft_wrap=True, markup=False)
+            child.kill()
+        facts = self._server.facts if self._server is not None else None
+        if facts is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(facts.pid, signal.SIGTERM)
+        self._console.show_cursor(True)
 
 
-def _with_archive(rows: list[Row], data: Path, config: Config) -> list[Row]:
-    """The rows with what the manifests say, now that all is closed."""
-    from msgspec.structs import replace
-
-    from ssmd.dataset import Archive
-
-    storage = config.env.storage
-    root = Path(storage.path) if storage.path else data / "archive"
-    archive = Archive(root, config.env.name)
-    found = []
-    for row in rows:
-        files = [
-            entry
-            for day in archive.days(row.feed)
-            for entry in archive.day(row.feed, day).manifest.files
-        ]
-        found.append(
-            replace(
-                row,
-                archived=sum(
-                    count for entry in files for kind, count in entry.records_by_type.items()
-                ),
-                segments=len(files),
-                archived_bytes=sum(entry.bytes for entry in files),
-            )
-        )
-    return found
-
-
-def _simulated(config: Config) -> bool:
-    """Whether the environment puts loopback stand-ins in the place of the exchanges."""
-    hosts = {urlsplit(feed.endpoint).hostname for feed in config.feeds.values()}
-    return bool(config.env.endpoints) and hosts <= {"127.0.0.1", "localhost"}
-
-
-def _moved(config: Config, port: int) -> dict[str, str]:
-    """Variables that point the roles at the simulator's other port."""
-    variables = {}
-    for feed in config.feeds.values():
-        prefix = f"SSMD_FEED_{feed.name.upper().replace('-', '_')}"
-        for suffix, url in (("ENDPOINT", feed.endpoint), ("REST_ENDPOINT", feed.rest_endpoint)):
-            parts = urlsplit(url)
-            moved = parts._replace(netloc=f"{parts.hostname}:{port}")
-            variables[f"{prefix}_{suffix}"] = urlunsplit(moved)
-    return variables
-
-
-def _check_port(port: int) -> None:
-    if port and not _is_free(port):
-        raise PortInUse(
-            f"port {port} is in use", hint=f"choose another for the API: --port {port + 1}"
-        )
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+@contextlib.contextmanager
+def _only_one(data: Path) -> Iterator[None]:
+    """Two supervisors would run every role of the folder twice."""
+    with (writable(data / "run") / "up.lock").open("ab") as lock:
         try:
-            probe.bind(("127.0.0.1", port))
-            probe.listen(1)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            return False
-    return True
+            raise ConfigError(
+                f"another ssmd up runs on {data}", hint="stop it, or choose another --data"
+            ) from None
+        yield
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _port(wanted: int) -> int:
+    if wanted == 0:
+        return simulated.free_port()
+    if not simulated.is_free(wanted):
+        raise PortInUse(
+            f"port {wanted} is in use", hint=f"choose another for the API: --port {wanted + 1}"
+        )
+    return wanted
