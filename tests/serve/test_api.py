@@ -112,7 +112,7 @@ async def test_samples_are_chosen(
         (f"/datasets/kalshi/{DATE}/sample?limit=0", 400, "bad_request"),
         (f"/datasets/kalshi/{DATE}/sample?limit=99999", 400, "bad_request"),
         ("/datasets/kalshi/2024-10-05/sample", 404, "not_found"),
-        ("/datasets/kalshi/2024-99-99/sample", 404, "not_found"),
+        ("/datasets/kalshi/2024-99-99/sample", 400, "bad_request"),
         ("/datasets/..%2F..%2Fetc/2024-10-04/sample", 404, "not_found"),
         ("/schema/nope/trade", 404, "not_found"),
         ("/schema/kalshi/nope", 404, "not_found"),
