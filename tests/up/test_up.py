@@ -43,7 +43,7 @@ async def test_one_command_captures_archives_and_stops_cleanly(tmp_path: Path) -
     text = "".join(log) + rest.decode()
     assert process.returncode == 0, text
     assert "archive ended (killed by SIGKILL); starting it again" in text
-    assert "Captured and archived" in text
+    assert "/datasets" in text
     archive = Archive(tmp_path / "archive", "demo")
     assert archive.feeds() == FEEDS
     for feed in FEEDS:
