@@ -25,7 +25,11 @@ def of_lines(lines: Iterable[bytes]) -> dict[str, str]:
     the elements of an array. Several types of one field are joined with " or "."""
     found: dict[str, dict[str, None]] = {}
     for line in lines:
-        for path, kind in _walk("", msgspec.json.decode(line), 0):
+        try:
+            content = msgspec.json.decode(line)
+        except (msgspec.MsgspecError, RecursionError):
+            continue  # valid JSON, but beyond what can be held: a number of 1e999, deep nesting
+        for path, kind in _walk("", content, 0):
             if path in found or len(found) < MAX_FIELDS:
                 found.setdefault(path, {})[kind] = None
     return {path: " or ".join(_merged(kinds)) for path, kinds in found.items()}

@@ -25,7 +25,7 @@ COLOURS = {
 TROUBLE = frozenset({"disk_full", "write_error"})
 BARS = " ▁▂▃▄▅▆▇█"
 WIDE = 108
-"""From this width on there is room for the curves."""
+"""From this width on there is room for air and curves."""
 COUNTED = ("messages", "gaps", "verified", "unverified", "broken")
 
 Statuses = Sequence[Mapping[str, Any]]
@@ -146,23 +146,25 @@ def dashboard(scene: Scene, width: int) -> RenderableType:
 
 
 def _feeds(rows: Sequence[Row], *, wide: bool) -> Table:
-    table = Table(expand=True, box=None, header_style="dim", pad_edge=False)
-    table.add_column("feed", no_wrap=True)
+    space = (0, 1) if wide else (0, 1, 0, 0)
+    table = Table(expand=True, box=None, header_style="dim", pad_edge=False, padding=space)
+    table.add_column(
+        "feed", no_wrap=True, min_width=max((len(row.feed) for row in rows), default=4)
+    )
     table.add_column("state", no_wrap=True)
     if wide:
         table.add_column("last 30 s", no_wrap=True)
-    for column in ("msg/s", "total", "age p50", "p99", "unacked", "lag", "gaps", "verified"):
-        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("msg/s", "total", "age ms\np50/p99", "unacked", "lag", "gaps", "verified"):
+        table.add_column(column, justify="right", no_wrap=True, vertical="bottom")
     for row in rows:
         colour = COLOURS.get(row.state, "red")
         table.add_row(
             Text(row.feed, "bold"),
-            Text(f"● {row.state}", colour),
+            Text(f"● {row.state}" if wide else row.state, colour),
             *([Text(_curve(row.curve), "cyan")] if wide else []),
             f"{row.rate:,.0f}",
             f"{row.messages:,}",
-            _ms(row.age_p50),
-            _ms(row.age_p99),
+            f"{_number(row.age_p50)}/{_number(row.age_p99)}",
             f"{row.unacked:,}",
             "-" if row.lag is None else f"{row.lag:,}",
             Text(f"{row.gaps:,}", "red" if row.gaps else "green"),
@@ -208,14 +210,14 @@ def plain(row: Row) -> str:
     lag = "-" if row.lag is None else f"{row.lag:,}"
     return (
         f"{row.feed}: {row.state}{detail}, {row.rate:,.0f} msg/s, total {row.messages:,}, "
-        f"age p50 {_ms(row.age_p50)} p99 {_ms(row.age_p99)}, unacked {row.unacked:,}, "
+        f"age p50/p99 {_number(row.age_p50)}/{_number(row.age_p99)} ms, unacked {row.unacked:,}, "
         f"archive lag {lag}, gaps {row.gaps:,}, verified {_percent(row.verified)}"
     )
 
 
 def summary(rows: Sequence[Row], run: Mapping[str, Kept], whole: Mapping[str, Kept]) -> Table:
     """The totals at the end: of this run, and of the whole archive."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("feed", no_wrap=True)
     for column in ("captured", "archived", "gaps", "verified", "in all", "segments", "MB"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -234,8 +236,10 @@ def summary(rows: Sequence[Row], run: Mapping[str, Kept], whole: Mapping[str, Ke
     return table
 
 
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.1f} ms"
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
 
 
 def _percent(value: float | None) -> str:

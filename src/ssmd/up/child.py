@@ -78,7 +78,8 @@ class Child:
             self.restarts += 1
             if self.status:
                 self.past.append(self.status)
-            self._was_well = self._was_well or bool(self.status)
+            # Its server answers before it has reached NATS; feeds it names only after.
+            self._was_well = self._was_well or "feeds" in self.status
             self.status = {}
             if time.monotonic() - started > GOOD_AFTER_S:
                 delays = backoff(0.2, 5.0)
@@ -132,9 +133,9 @@ class Child:
         text = line.decode(errors="replace")
         if self._echo:
             sys.stderr.write(f"{text}\n" if stamped else f"{self.name} | {text}\n")
-        if stamped and stamped[1] not in (b"INFO", b"DEBUG"):
+        elif stamped and stamped[1] not in (b"INFO", b"DEBUG"):
             self._notice(text[stamped.end() :].strip())
-        elif text.startswith("Error: "):
+        if text.startswith("Error: "):
             self.error = text.removeprefix("Error: ")
         elif text.startswith("Try: "):
             self.hint = text.removeprefix("Try: ")

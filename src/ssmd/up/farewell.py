@@ -61,6 +61,9 @@ def say(
     now = archived(config, options.data)
     run = {feed: Kept(messages=now[feed].messages - before[feed].messages) for feed in config.feeds}
     console.print(board.summary(rows, run, now))
+    if not any(kept.messages for kept in now.values()):
+        console.print(f"Nothing was captured: see {options.data}/logs", highlight=False)
+        return
     console.print("Try next:", style="bold", highlight=False)
     for command in _commands(config, options, rows):
         console.print(f"  {command}", highlight=False, soft_wrap=True, markup=False)

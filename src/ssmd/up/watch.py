@@ -22,7 +22,7 @@ POLL_S = 0.5
 PLAIN_EVERY_S = 5.0
 RATE_EVERY_S = 1.0
 CURVE = 30
-EVENTS = 4
+EVENTS = 5
 
 
 class Watch:
