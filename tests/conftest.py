@@ -3,10 +3,17 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from ssmd.bus import Bus, connect
 from ssmd.config import Transport
+
+# On a busy machine, examples take their time: that is no fault of what is tested.
+hypothesis.settings.register_profile(
+    "ssmd", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("ssmd")
 
 
 @pytest.fixture

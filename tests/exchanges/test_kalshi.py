@@ -106,4 +106,8 @@ def test_a_hole_in_a_sid_is_broken_and_names_its_stretch() -> None:
     ]
     found = [checks.check(KALSHI.classify(frame), frame) for frame in frames]
     assert [verdict.state for verdict in found] == ["unverified", "verified", "broken"]
-    assert (found[2].first_seq, found[2].last_seq, found[2].grp) == (7, 8, "1")
+    assert (found[2].faults[0].first_seq, found[2].faults[0].last_seq, found[2].faults[0].grp) == (
+        7,
+        8,
+        "1",
+    )

@@ -319,7 +319,7 @@ def test_the_widths_of_the_instrument_channel_are_used() -> None:
     total = crc("1.50:2.000", "1.60:1.000")
     frame = book("snapshot", "1.5:2", "1.6:1", total)
     assert verdicts([instrument, frame])[-1].state == "verified"
-    assert verdicts([frame])[-1].cause == "checksum"
+    assert verdicts([frame])[-1].faults[0].cause == "checksum"
 
 
 @needs_recordings
@@ -330,7 +330,9 @@ def test_a_missing_update_is_found_and_the_next_snapshot_mends_it(file: str) -> 
     torn = frames[: updates[3]] + frames[updates[3] + 1 :] + frames
     found = verdicts(torn)
     broken = [verdict for verdict in found if verdict.state == "broken"]
-    assert [(verdict.cause, verdict.sym is not None) for verdict in broken] == [("checksum", True)]
+    assert [(fault.cause, fault.sym is not None) for v in broken for fault in v.faults] == [
+        ("checksum", True)
+    ]
     after = [verdict.state for verdict in found[len(frames) - 1 :]]
     assert "unverified" not in {
         state for state, frame in zip(after, frames, strict=True) if b'"book","type"' in frame
@@ -362,7 +364,7 @@ def test_the_depth_is_learnt_from_the_acknowledgement() -> None:
     assert [v.state for v in verdicts([ack("subscribe", "book", 25), deep, *frames])[1:]] == [
         "verified"
     ] * 3
-    assert verdicts([ack("subscribe", "book", 10), deep, *frames])[-1].cause == "checksum"
+    assert verdicts([ack("subscribe", "book", 10), deep, *frames])[-1].faults[0].cause == "checksum"
 
 
 def test_a_crossed_book_is_broken_though_its_checksum_holds() -> None:
@@ -371,7 +373,7 @@ def test_a_crossed_book_is_broken_though_its_checksum_holds() -> None:
         book("update", "2.0:3", "", crc("2.0:3 1.0:1", "2.0:1")),
         book("update", "2.0:0", "", crc("1.0:1", "2.0:1")),
     ]
-    assert [(v.state, v.cause) for v in verdicts(frames)] == [
+    assert [(v.state, v.faults[0].cause if v.faults else None) for v in verdicts(frames)] == [
         ("verified", None),
         ("broken", "crossed"),
         ("unverified", None),
@@ -396,7 +398,7 @@ def test_every_book_of_a_frame_is_applied_whatever_the_first_says() -> None:
     ).encode()
     update = book("update", "", "2:1", crc("1:1", "2:1"), "C/D")
     first, second = verdicts([both, update])
-    assert (first.state, first.sym) == ("broken", "A/B")
+    assert (first.state, first.faults[0].sym) == ("broken", "A/B")
     assert second.state == "verified"
 
 
@@ -436,6 +438,7 @@ def test_trade_ids_rise_by_one_per_symbol() -> None:
         "verified",
     ]
     gap = found[3]
+    (gap,) = gap.faults
     assert (gap.cause, gap.first_seq, gap.last_seq, gap.sym) == ("sequence", 15, 17, "BTC/USD")
 
 

@@ -14,7 +14,7 @@ from ssmd import message as wire
 from ssmd.book import Book
 from ssmd.errors import ContractError, ExchangeError
 from ssmd.exchanges import KRAKEN_FUTURES
-from ssmd.exchanges.base import Request, Subscription, Verdict
+from ssmd.exchanges.base import Fault, Request, Subscription, Verdict, broken
 from ssmd.message import AnyRecord, BookDelta, BookSnapshot, Header, Message, Quote, Trade
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "real" / "kraken_futures"
@@ -237,20 +237,23 @@ def test_each_missing_delta_of_the_recording_is_named() -> None:
     lost = deltas[100]
     found = [v for v in verdicts(frames[:lost] + frames[lost + 1 :]) if v.state == "broken"]
     assert found == [
-        Verdict(
-            "broken",
-            "sequence",
-            headers[lost].seq,
-            headers[lost].seq,
-            headers[lost].sym,
-            headers[lost].grp,
+        broken(
+            Fault(
+                "sequence",
+                headers[lost].sym,
+                headers[lost].grp,
+                headers[lost].seq,
+                headers[lost].seq,
+                books=(headers[lost].sym or "",),
+            )
         )
     ]
 
 
 def states(frames: Sequence[bytes]) -> Iterator[tuple[str, int | None, int | None]]:
     for verdict in verdicts(frames):
-        yield verdict.state, verdict.first_seq, verdict.last_seq
+        fault = verdict.faults[0] if verdict.faults else Fault("")
+        yield verdict.state, fault.first_seq, fault.last_seq
 
 
 def test_the_first_delta_is_compared_with_the_snapshot() -> None:

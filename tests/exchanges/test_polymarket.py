@@ -27,7 +27,7 @@ def states(*events: dict[str, object]) -> list[tuple[str, str | None]]:
     for event in events:
         frame = json.dumps(event).encode()
         verdict = checks.check(POLYMARKET.classify(frame), frame)
-        found.append((verdict.state, verdict.cause))
+        found.append((verdict.state, verdict.faults[0].cause if verdict.faults else None))
     return found
 
 

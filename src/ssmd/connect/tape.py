@@ -14,7 +14,7 @@ from ssmd import message as wire
 from ssmd.bus import Publisher
 from ssmd.connect.stats import Stats
 from ssmd.errors import SsmdError
-from ssmd.exchanges.base import Exchange, Verdict
+from ssmd.exchanges.base import Exchange, Fault
 from ssmd.message import Header, Message
 
 log = logging.getLogger(__name__)
@@ -176,16 +176,16 @@ class Tape:
             return
         if header.kind == "data":
             self._stats.judge(verdict)
-        if verdict.state == "broken":
-            self._broken(verdict)
+        for fault in verdict.faults:
+            self._broken(fault)
 
-    def _broken(self, verdict: Verdict) -> None:
+    def _broken(self, fault: Fault) -> None:
         self.gap(
-            verdict.cause or "unknown",
-            verdict.sym,
-            grp=verdict.grp,
-            first_seq=verdict.first_seq,
-            last_seq=verdict.last_seq,
+            fault.cause,
+            fault.sym,
+            grp=fault.grp,
+            first_seq=fault.first_seq,
+            last_seq=fault.last_seq,
         )
 
     def _oversize(self, payload: bytes, header: Header) -> None:

@@ -77,25 +77,45 @@ class Page(Struct, frozen=True):
     next: Request | None = None
 
 
-class Verdict(Struct, frozen=True, gc=False):
-    """What a continuity check found out about one message.
+class Fault(Struct, frozen=True, gc=False):
+    """One thing that a check found wrong with a message, or with what is missing before it."""
 
-    ``verified``: a sequence, checksum or cross-check exists and holds. ``broken``: it exists and
-    fails. ``unverified``: none exists for this message, or the state to check against is missing.
-    """
-
-    state: Literal["verified", "broken", "unverified"]
-    cause: str | None = None
-    """Stable word for a failure: ``sequence``, ``checksum``, ``crossed``, ``negative``, ``top``."""
+    cause: str
+    """Stable word: ``sequence``, ``checksum``, ``crossed``, ``negative``, ``top``, ``hash``,
+    ``unmatched``."""
+    sym: str | None = None
+    grp: str | None = None
     first_seq: int | None = None
     last_seq: int | None = None
     """The missing stretch, inclusive, where the cause is ``sequence``."""
-    sym: str | None = None
-    grp: str | None = None
+    books: tuple[str, ...] = ()
+    """Instruments whose books cannot be trusted until their next snapshots."""
+
+
+class Verdict(Struct, frozen=True, gc=False):
+    """What a continuity check found out about one message.
+
+    ``verified``: a sequence, checksum or cross-check exists and holds. ``broken``: one exists and
+    fails, and each failure is in ``faults``. ``unverified``: none exists for this message, or the
+    state to check against is missing.
+    """
+
+    state: Literal["verified", "broken", "unverified"]
+    faults: tuple[Fault, ...] = ()
+    synced: tuple[str, ...] = ()
+    """Instruments whose books begin anew with the snapshot in this message."""
+    touched: tuple[str, ...] = ()
+    """Instruments, as subscriptions name them, that the message is about, where that is not the
+    header's ``sym`` alone."""
 
 
 VERIFIED = Verdict("verified")
 UNVERIFIED = Verdict("unverified")
+
+
+def broken(*faults: Fault) -> Verdict:
+    """The verdict that these faults make."""
+    return Verdict("broken", faults)
 
 
 class Continuity(Protocol):
@@ -116,6 +136,8 @@ class Exchange(Protocol):
     keepalive: Keepalive | None
     channels: tuple[str, ...]
     """Every channel this file knows, in the exchange's own words; all are captured by default."""
+    book_channel: str
+    """The channel that carries the books."""
     key_fields: tuple[str, ...]
     """Names of the secrets that the handshake needs, () where none is."""
     max_symbols_per_connection: int
@@ -149,6 +171,13 @@ class Exchange(Protocol):
         self, subscription: Subscription, request_id: int, grp: str | None = None
     ) -> list[Command]:
         """Commands that end it; ``grp`` is the group (Kalshi's sid) that its ack named."""
+        ...
+
+    def repair(
+        self, subscription: Subscription, request_id: int, grp: str | None = None
+    ) -> list[Command]:
+        """Commands that bring new snapshots of the books of these symbols and touch nothing else;
+        [] where that takes a ``grp`` and none is known."""
         ...
 
     def classify(self, frame: bytes) -> Header:

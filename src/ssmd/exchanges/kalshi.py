@@ -25,12 +25,14 @@ from ssmd.exchanges.base import (
     Answer,
     Command,
     Continuity,
+    Fault,
     Keepalive,
     Page,
     Plan,
     Request,
     Subscription,
     Verdict,
+    broken,
 )
 from ssmd.exchanges.packing import pack
 from ssmd.exchanges.times import NS_PER_MS, NS_PER_S
@@ -90,6 +92,7 @@ class Kalshi:
     keepalive: Keepalive | None = None
     """The server pings every 10 s; there is no ping of the application's."""
     channels: tuple[str, ...] = ("market_lifecycle_v2", "ticker", "trade", "orderbook_delta")
+    book_channel = "orderbook_delta"
     key_fields: tuple[str, ...] = ("api_key", "private_key")
     max_symbols_per_connection = 1000
     max_frame_bytes = 64 * 1024 * 1024
@@ -158,6 +161,20 @@ class Kalshi:
             }
             body = {"id": request_id, "cmd": "update_subscription", "params": params}
         return [Command(json.dumps(body).encode(), subscription)]
+
+    def repair(
+        self, subscription: Subscription, request_id: int, grp: str | None = None
+    ) -> list[Command]:
+        """Snapshots within the sid, which go on with its numbers; they are their own answer."""
+        if grp is None:
+            return []
+        params = {
+            "sid": int(grp),
+            "market_tickers": list(subscription.symbols),
+            "action": "get_snapshot",
+        }
+        body = {"id": request_id, "cmd": "update_subscription", "params": params}
+        return [Command(json.dumps(body).encode(), subscription, acked=False)]
 
     def classify(self, frame: bytes) -> Header:
         try:
@@ -288,7 +305,7 @@ class KalshiContinuity:
         if last is None:
             return UNVERIFIED
         if seq != last + 1:
-            return Verdict("broken", "sequence", last + 1, seq - 1, header.sym, group)
+            return broken(Fault("sequence", header.sym, group, last + 1, seq - 1))
         return VERIFIED
 
     def _check_book(self, header: Header, frame: bytes) -> Verdict:
@@ -303,7 +320,7 @@ class KalshiContinuity:
         size = kalshi_records.apply(book, header.type, frame)
         if size < 0:
             del self._books[sym]
-            return Verdict("broken", "negative", sym=sym, grp=header.grp)
+            return broken(Fault("negative", sym, header.grp, books=(sym,)))
         return VERIFIED
 
 

@@ -78,6 +78,7 @@ class Kraken:
     rest_endpoint = "https://api.kraken.com/0/public"
     keepalive: Keepalive | None = Keepalive(30.0, b'{"method":"ping"}')
     channels: tuple[str, ...] = ("instrument", "ticker", "trade", "book")
+    book_channel = "book"
     key_fields: tuple[str, ...] = ()
     max_symbols_per_connection = 400
     max_frame_bytes = 64 * 1024 * 1024
@@ -132,6 +133,13 @@ class Kraken:
             part = Subscription(subscription.channel, some, subscription.depth)
             commands.append(Command(json.dumps(body).encode(), part))
         return commands
+
+    def repair(
+        self, subscription: Subscription, request_id: int, grp: str | None = None
+    ) -> list[Command]:
+        """A book comes whole with its subscription only."""
+        ended = self.unsubscribe(subscription, request_id, grp)
+        return [*ended, *self.subscribe(subscription, request_id + len(ended))]
 
     def classify(self, frame: bytes) -> Header:
         try:

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from ssmd.exchanges.base import UNVERIFIED, VERIFIED, Verdict
+from ssmd.exchanges.base import UNVERIFIED, VERIFIED, Fault, Verdict, broken
 from ssmd.exchanges.kraken_records import (
     BookEntry,
     LevelEntry,
@@ -237,12 +237,12 @@ class KrakenContinuity:
         book.apply(entry)
         if book.crossed:
             book.clear()
-            return Verdict("broken", "crossed", sym=sym)
+            return broken(Fault("crossed", sym, books=(sym,)))
         if entry.checksum is None:
             return UNVERIFIED
         if not book.sums_to(entry.checksum) and not self._sums_filled(sym, book, entry.checksum):
             book.clear()
-            return Verdict("broken", "checksum", sym=sym)
+            return broken(Fault("checksum", sym, books=(sym,)))
         return VERIFIED
 
     def _sums_filled(self, sym: str, book: _Book, expected: int) -> bool:
@@ -274,7 +274,7 @@ class KrakenContinuity:
         if last is None or number <= last:
             return UNVERIFIED
         if number != last + 1:
-            return Verdict("broken", "sequence", last + 1, number - 1, sym, "trade")
+            return broken(Fault("sequence", sym, "trade", last + 1, number - 1))
         return VERIFIED
 
 

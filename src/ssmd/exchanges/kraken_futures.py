@@ -19,12 +19,14 @@ from ssmd.exchanges.base import (
     Answer,
     Command,
     Continuity,
+    Fault,
     Keepalive,
     Page,
     Plan,
     Request,
     Subscription,
     Verdict,
+    broken,
 )
 from ssmd.exchanges.kraken_futures_records import (
     decode_products,
@@ -75,6 +77,7 @@ class KrakenFutures:
     keepalive: Keepalive | None = Keepalive(30.0)
     channels: tuple[str, ...] = ("ticker", "trade", "book")
     """``ticker_lite`` is a subset of ``ticker``: known, captured when a feed file asks for it."""
+    book_channel = "book"
     key_fields: tuple[str, ...] = ()
     max_symbols_per_connection = 200
     max_frame_bytes = 64 * 1024 * 1024
@@ -119,6 +122,13 @@ class KrakenFutures:
                 Command(json.dumps(body).encode(), Subscription(subscription.channel, some))
             )
         return commands
+
+    def repair(
+        self, subscription: Subscription, request_id: int, grp: str | None = None
+    ) -> list[Command]:
+        """A book comes whole with its subscription only."""
+        ended = self.unsubscribe(subscription, request_id, grp)
+        return [*ended, *self.subscribe(subscription, request_id + len(ended))]
 
     def classify(self, frame: bytes) -> Header:
         try:
@@ -239,8 +249,10 @@ class FuturesContinuity:
             return UNVERIFIED if group in self._torn else VERIFIED
         self._torn.add(group)
         if seq > last:
-            return Verdict("broken", "sequence", last + 1, seq - 1, header.sym, group)
-        return Verdict("broken", "sequence", sym=header.sym, grp=group)
+            return broken(
+                Fault("sequence", header.sym, group, last + 1, seq - 1, (header.sym or "",))
+            )
+        return broken(Fault("sequence", header.sym, group, books=(header.sym or "",)))
 
     def _check_trade(self, group: str, seq: int, sym: str | None) -> Verdict:
         """A trade that the snapshot already held is no gap."""
@@ -251,7 +263,7 @@ class FuturesContinuity:
         if last is None:
             return UNVERIFIED
         if seq != last + 1:
-            return Verdict("broken", "sequence", last + 1, seq - 1, sym, group)
+            return broken(Fault("sequence", sym, group, last + 1, seq - 1))
         return VERIFIED
 
     def _check_snapshot(self, frame: bytes) -> Verdict:

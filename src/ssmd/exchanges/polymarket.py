@@ -23,12 +23,14 @@ from ssmd.exchanges.base import (
     Answer,
     Command,
     Continuity,
+    Fault,
     Keepalive,
     Page,
     Plan,
     Request,
     Subscription,
     Verdict,
+    broken,
 )
 from ssmd.exchanges.packing import pack
 from ssmd.exchanges.times import ms_ns
@@ -60,6 +62,7 @@ class Polymarket:
     rest_endpoint = "https://gamma-api.polymarket.com"
     keepalive: Keepalive | None = Keepalive(10.0, b"PING")
     channels: tuple[str, ...] = (MARKET_CHANNEL,)
+    book_channel = MARKET_CHANNEL
     key_fields: tuple[str, ...] = ()
     max_symbols_per_connection = 200
     """Undocumented: above about 500 assets no opening book comes; others stay at 200."""
@@ -95,6 +98,13 @@ class Polymarket:
     ) -> list[Command]:
         body = {"assets_ids": list(subscription.symbols), "operation": "unsubscribe"}
         return [Command(json.dumps(body).encode(), subscription, acked=False)]
+
+    def repair(
+        self, subscription: Subscription, request_id: int, grp: str | None = None
+    ) -> list[Command]:
+        """A book comes whole with its subscription only."""
+        ended = self.unsubscribe(subscription, request_id, grp)
+        return [*ended, *self.subscribe(subscription, request_id + 1)]
 
     def classify(self, frame: bytes) -> Header:
         try:
@@ -186,7 +196,7 @@ class PolymarketContinuity:
         ):
             return VERIFIED
         del self._books[record.sym]
-        return Verdict("broken", "top", sym=record.sym)
+        return broken(Fault("top", record.sym, books=(record.sym,)))
 
 
 def _same(own: Decimal | None, claimed: Decimal | None, empty: Decimal) -> bool:
