@@ -26,6 +26,8 @@ class StreamFacts(msgspec.Struct, frozen=True):
     created: str
     first_seq: int
     last_seq: int
+    last_time: str
+    """RFC 3339: when the latest message was stored; the year 1 where there is none."""
     messages: int
     bytes: int
 
@@ -114,6 +116,7 @@ def facts_of(answer: dict[str, Any]) -> StreamFacts:
         created=answer["created"],
         first_seq=state["first_seq"],
         last_seq=state["last_seq"],
+        last_time=state["last_ts"],
         messages=state["messages"],
         bytes=state["bytes"],
     )

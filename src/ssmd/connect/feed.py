@@ -14,21 +14,25 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from ssmd import __version__, message
-from ssmd.bus import Bus, Publisher
+from ssmd.bus import Bus, Publisher, StreamFacts
 from ssmd.config import Config, ResolvedFeed, secrets
 from ssmd.connect import discovery
+from ssmd.connect.clock import WallClock, ntp
 from ssmd.connect.connection import Connection, Identity
+from ssmd.connect.gaps import Gap, Gaps
 from ssmd.connect.socket import Socket
 from ssmd.connect.tape import Channel, Tape, connection_id
 from ssmd.errors import ContractError, ExchangeError, ExchangeRefused, KeyFault
 from ssmd.exchanges import exchange as find_exchange
 from ssmd.exchanges.base import Subscription
+from ssmd.exchanges.times import rfc3339_ns
 from ssmd.runtime import backoff, wait
 
 log = logging.getLogger(__name__)
 
 DRAIN_S = 20.0
 HANDSHAKE_SPACING_S = 0.2
+CLOCK_EVERY_S = 60.0
 
 
 class FeedCapture:
@@ -78,11 +82,13 @@ class FeedCapture:
                 env.name, self.feed.name, self.exchange, publisher, self._bus.max_payload
             )
             control = Tape(self.channel, connection_id())
-            await self._close_unfinished(facts.name, control)
+            killed = await self._close_unfinished(facts, control, self.channel.gaps)
             async with asyncio.TaskGroup() as tasks:
                 watch = tasks.create_task(publisher.failed())
                 resume = tasks.create_task(self._resume_when_room(publisher))
+                watches = tasks.create_task(self._keep_watch(control, killed))
                 await self._capture(stop)
+                watches.cancel()
                 await publisher.flush(DRAIN_S)
                 watch.cancel()
                 resume.cancel()
@@ -138,14 +144,14 @@ class FeedCapture:
         if gone or fresh:
             log.info("%s: %d new instruments, %d gone", self.feed.name, len(fresh), len(gone))
         for connection in self.connections:
-            if gone & connection.symbols:
-                await connection.remove(gone & connection.symbols)
+            if gone & connection.commands.symbols:
+                await connection.commands.remove(gone & connection.commands.symbols)
         limit = self.feed.max_symbols_per_connection or self.exchange.max_symbols_per_connection
         for connection in self.connections:
-            room = limit - len(connection.symbols)
+            room = limit - len(connection.commands.symbols)
             some, fresh = fresh[: max(room, 0)], fresh[max(room, 0) :]
             if some:
-                await connection.add(self._subscriptions(some))
+                await connection.commands.add(self._subscriptions(some))
         for first in range(0, len(fresh), limit):
             self._open(self._subscriptions(fresh[first : first + limit]), tasks, stop)
 
@@ -205,18 +211,21 @@ class FeedCapture:
 
     # --- earlier processes ----------------------------------------------------------------------
 
-    async def _close_unfinished(self, stream: str, control: Tape) -> None:
-        """Name the connections of a process that was killed: each may lack its last frames."""
+    async def _close_unfinished(self, stream: StreamFacts, control: Tape, gaps: Gaps) -> list[Gap]:
+        """Name the connections of a process that was killed: each may lack its last frames, and
+        all that came since."""
+        last_ns = rfc3339_ns(stream.last_time)
         opened: dict[str, int] = {}
         for type_ in ("_connect", "_disconnect"):
             pattern = message.subject(self._config.env.name, self.feed.name, type_, None)
-            async for delivery in self._bus.messages(stream, pattern):
+            async for delivery in self._bus.messages(stream.name, pattern):
                 with contextlib.suppress(ContractError):
                     entry = message.decode(delivery.payload)
                     if type_ == "_connect":
                         opened[entry.conn] = entry.recv_ns
                     else:
                         opened.pop(_closed_conn(entry), None)
+        found = []
         for conn, opened_ns in opened.items():
             span: dict[str, Any] = {
                 "conn": conn,
@@ -224,8 +233,24 @@ class FeedCapture:
                 "found_ns": time.time_ns(),
             }
             control.note("_disconnect", {"cause": "killed", "clean": False, **span})
-            control.gap("killed", **span)
+            found.append(gaps.begin(control, "killed", from_ns=last_ns, **span))
             log.warning("%s: connection %s was cut off; noted as a gap", self.feed.name, conn)
+        return found
+
+    async def _keep_watch(self, control: Tape, killed: list[Gap]) -> None:
+        """End the gaps of an earlier process when all is well again; look at the clock."""
+        assert self.channel is not None
+        clock, looked = WallClock(), 0.0
+        while True:
+            if killed and self.connections and all(c.well for c in self.connections):
+                for gap in killed:
+                    self.channel.gaps.end(control, gap, "lost")
+                killed = []
+            step_ns = clock.step_ns()
+            if step_ns or time.monotonic() - looked >= CLOCK_EVERY_S:
+                looked = time.monotonic()
+                control.note("_clock", {"step_ns": step_ns, **ntp()})
+            await asyncio.sleep(0.5)
 
     # --- what others see ------------------------------------------------------------------------
 

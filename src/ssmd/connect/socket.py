@@ -18,9 +18,8 @@ from picows import (
     ws_connect,
 )
 
-from ssmd.connect.tape import Tape
+from ssmd.connect.tape import Hear, Tape
 from ssmd.errors import ExchangeError, ExchangeRefused
-from ssmd.message import Header
 
 HANDSHAKE_TIMEOUT_S = 10.0
 REFUSALS = frozenset({400, 401, 403, 404, 410})
@@ -35,7 +34,7 @@ class Socket(WSListener):
         self,
         tape: Tape,
         opened: Callable[["Socket"], None],
-        hear: Callable[[Header, bytes], None],
+        hear: Hear,
         full: Callable[["Socket"], bool],
         max_bytes: int,
     ) -> None:
