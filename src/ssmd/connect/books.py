@@ -36,7 +36,8 @@ class Book(Struct):
     due: float = 0.0
     """When to ask for a snapshot (stale), or to give up waiting for it."""
     attempts: int = 0
-    broke: float = 0.0
+    synced: float = 0.0
+    """When it last became right."""
     last: float = 0.0
     """When data came last."""
     pace_s: float = 0.0
@@ -84,7 +85,7 @@ class Books:
         elif header.sym is not None:
             self._alive(header.sym, now)
         for sym in verdict.synced:
-            self._synced(tape, sym)
+            self._synced(tape, sym, now)
         for fault in verdict.faults:
             books = [sym for sym in fault.books if sym in self._books]
             facts = {"grp": fault.grp, "first_seq": fault.first_seq, "last_seq": fault.last_seq}
@@ -105,6 +106,8 @@ class Books:
         books = [self._books[sym] for sym in symbols if sym in self._books]
         gap = self._gaps.begin(tape, cause, books=[book.sym for book in books], **facts)
         for book in books:
+            if book.state == "synced" and now - book.synced > PATIENCE_S:
+                book.attempts = 0  # it was right for long: this is a new trouble
             self._turn(tape, book, "stale", cause)
             book.due = self._retry_at(book, now)
         return gap
@@ -134,10 +137,7 @@ class Books:
             book.due = self._retry_at(book, now)
 
     def _retry_at(self, book: Book, now: float) -> float:
-        """At once the first time, then later and later; a book that was well for long is new."""
-        if now - book.broke > PATIENCE_S:
-            book.attempts = 0
-        book.broke = now
+        """At once the first time, then later and later."""
         if book.attempts == 0:
             return now
         if book.attempts < RETRIES:
@@ -152,12 +152,13 @@ class Books:
             book.pace_s += (now - book.last - book.pace_s) * 0.05
             book.last = now
 
-    def _synced(self, tape: Tape, sym: str) -> None:
+    def _synced(self, tape: Tape, sym: str, now: float) -> None:
         book = self._books.get(sym)
         if book is None:
             return
         book.due = float("inf")
         if book.state != "synced":
+            book.synced = now
             self._turn(tape, book, "synced")
             self._gaps.settle(tape, sym)
 

@@ -1,31 +1,27 @@
 """One feed: its stream, its connections, and which instruments they carry."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import socket as sockets
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-
-from ssmd import __version__, message
-from ssmd.bus import Bus, Publisher, StreamFacts
+from ssmd import __version__
+from ssmd.bus import Bus, Publisher
 from ssmd.config import Config, ResolvedFeed, secrets
-from ssmd.connect import discovery
+from ssmd.connect import discovery, past
 from ssmd.connect.clock import WallClock, ntp
 from ssmd.connect.connection import Connection, Identity
-from ssmd.connect.gaps import Gap, Gaps
+from ssmd.connect.gaps import Gap
+from ssmd.connect.shard import Shard
 from ssmd.connect.socket import Socket
 from ssmd.connect.tape import Channel, Tape, connection_id
-from ssmd.errors import ContractError, ExchangeError, ExchangeRefused, KeyFault
+from ssmd.errors import ExchangeError, ExchangeRefused, KeyFault
 from ssmd.exchanges import exchange as find_exchange
 from ssmd.exchanges.base import Subscription
-from ssmd.exchanges.times import rfc3339_ns
 from ssmd.runtime import backoff, wait
 
 log = logging.getLogger(__name__)
@@ -33,13 +29,15 @@ log = logging.getLogger(__name__)
 DRAIN_S = 20.0
 HANDSHAKE_SPACING_S = 0.2
 CLOCK_EVERY_S = 60.0
+DOUBTFUL = frozenset({"stale", "recovering"})
 
 
 class FeedCapture:
     """Captures one feed from ``run`` to its end."""
 
-    def __init__(self, bus: Bus, config: Config, feed: ResolvedFeed) -> None:
+    def __init__(self, bus: Bus, config: Config, feed: ResolvedFeed, shard: Shard) -> None:
         self.feed = feed
+        self.shard = shard
         self.exchange = find_exchange(feed.exchange)
         self.state = "connecting"
         self.detail: str | None = None
@@ -82,7 +80,7 @@ class FeedCapture:
                 env.name, self.feed.name, self.exchange, publisher, self._bus.max_payload
             )
             control = Tape(self.channel, connection_id())
-            killed = await self._close_unfinished(facts, control, self.channel.gaps)
+            killed = await past.cut_off(self._bus, facts, self.channel, control, self.shard)
             async with asyncio.TaskGroup() as tasks:
                 watch = tasks.create_task(publisher.failed())
                 resume = tasks.create_task(self._resume_when_room(publisher))
@@ -99,7 +97,10 @@ class FeedCapture:
             return
         async with asyncio.TaskGroup() as tasks:
             for plan in self._plans(symbols):
-                self._open(plan.subscriptions, tasks, stop)
+                # What takes no symbols is the first shard's.
+                wanted = [w for w in plan.subscriptions if w.symbols or self.shard.index == 1]
+                if wanted:
+                    self._open(wanted, tasks, stop)
                 await wait(stop, HANDSHAKE_SPACING_S)
             await self._refresh(set(symbols), tasks, stop)
         self.state = "closed"
@@ -109,7 +110,7 @@ class FeedCapture:
     async def _discover_first(self, stop: asyncio.Event) -> list[str]:
         for delay_s in backoff(1.0, 60.0):
             try:
-                found = await discovery.symbols(self.exchange, self.feed)
+                found = await self._discover()
                 log.info("%s: %d instruments", self.feed.name, len(found))
                 return found
             except ExchangeError as error:
@@ -121,6 +122,11 @@ class FeedCapture:
                 break
         return []
 
+    async def _discover(self) -> list[str]:
+        """The symbols of this shard. Raises ExchangeError."""
+        found = await discovery.symbols(self.exchange, self.feed)
+        return [sym for sym in found if self.shard.has(sym)]
+
     async def _refresh(
         self, known: set[str], tasks: asyncio.TaskGroup, stop: asyncio.Event
     ) -> None:
@@ -130,7 +136,7 @@ class FeedCapture:
             if fixed:
                 continue
             try:
-                found = set(await discovery.symbols(self.exchange, self.feed))
+                found = set(await self._discover())
             except ExchangeError as error:
                 log.warning("%s: keeping its instruments: %s", self.feed.name, error.message)
                 continue
@@ -188,6 +194,7 @@ class FeedCapture:
                 "exchange": self.feed.exchange,
                 "schema": self._config.env.schema,
                 "config_hash": self._config.hash,
+                "shard": str(self.shard),
                 "ssmd_version": __version__,
                 "host": sockets.gethostname(),
                 "pid": os.getpid(),
@@ -208,34 +215,6 @@ class FeedCapture:
             paused, self._paused = self._paused, set()
             for socket in paused:
                 socket.resume()
-
-    # --- earlier processes ----------------------------------------------------------------------
-
-    async def _close_unfinished(self, stream: StreamFacts, control: Tape, gaps: Gaps) -> list[Gap]:
-        """Name the connections of a process that was killed: each may lack its last frames, and
-        all that came since."""
-        last_ns = rfc3339_ns(stream.last_time)
-        opened: dict[str, int] = {}
-        for type_ in ("_connect", "_disconnect"):
-            pattern = message.subject(self._config.env.name, self.feed.name, type_, None)
-            async for delivery in self._bus.messages(stream.name, pattern):
-                with contextlib.suppress(ContractError):
-                    entry = message.decode(delivery.payload)
-                    if type_ == "_connect":
-                        opened[entry.conn] = entry.recv_ns
-                    else:
-                        opened.pop(_closed_conn(entry), None)
-        found = []
-        for conn, opened_ns in opened.items():
-            span: dict[str, Any] = {
-                "conn": conn,
-                "opened_ns": opened_ns,
-                "found_ns": time.time_ns(),
-            }
-            control.note("_disconnect", {"cause": "killed", "clean": False, **span})
-            found.append(gaps.begin(control, "killed", from_ns=last_ns, **span))
-            log.warning("%s: connection %s was cut off; noted as a gap", self.feed.name, conn)
-        return found
 
     async def _keep_watch(self, control: Tape, killed: list[Gap]) -> None:
         """End the gaps of an earlier process when all is well again; look at the clock."""
@@ -273,52 +252,27 @@ class FeedCapture:
             content |= {
                 "unacked": self.channel.publisher.unacked,
                 "acked": self.channel.publisher.acked,
+                "books": self._books(),
+                **self.channel.gaps.as_dict(),
                 **self.channel.stats.as_dict(),
             }
         return content
 
+    def _books(self) -> dict[str, int]:
+        """How many books are in each state, over all connections."""
+        states: Counter[str] = Counter()
+        for connection in self.connections:
+            states.update(connection.books.as_dict())
+        return dict(states)
 
-def _closed_conn(entry: message.Message) -> str:
-    """The connection that a ``_disconnect`` closes: its own, or the killed one that it names."""
-    facts = msgspec.json.decode(entry.payload)
-    named = facts.get("conn") if isinstance(facts, dict) else None
-    return named if isinstance(named, str) else entry.conn
-
-
-class FeedCollector:
-    """The feeds' counters as Prometheus metrics, read when they are asked for."""
-
-    def __init__(self, feeds: list[FeedCapture], registry: CollectorRegistry) -> None:
-        self._feeds = feeds
-        registry.register(self)
-
-    def collect(self) -> list[Any]:
-        messages = CounterMetricFamily(
-            "ssmd_connector_messages", "Messages captured", labels=["feed", "type"]
-        )
-        gaps = CounterMetricFamily("ssmd_connector_gaps", "Gaps noted", labels=["feed"])
-        checks = CounterMetricFamily(
-            "ssmd_connector_checks", "Continuity checks by outcome", labels=["feed", "outcome"]
-        )
-        live = GaugeMetricFamily(
-            "ssmd_connector_websocket_connected", "Live connections", labels=["feed"]
-        )
-        unacked = GaugeMetricFamily(
-            "ssmd_connector_unacked", "Messages that JetStream has not acked", labels=["feed"]
-        )
-        reconnects = CounterMetricFamily(
-            "ssmd_connector_reconnects", "Connections that ended", labels=["feed"]
-        )
-        for feed in self._feeds:
-            name, status = feed.feed.name, feed.status()
-            live.add_metric([name], status["live"])
-            if feed.channel is None:
-                continue
-            for type_, count in feed.channel.stats.by_type.items():
-                messages.add_metric([name, type_], count)
-            gaps.add_metric([name], status["gaps"])
-            for outcome in ("verified", "unverified", "broken"):
-                checks.add_metric([name, outcome], status[outcome])
-            unacked.add_metric([name], status["unacked"])
-            reconnects.add_metric([name], status["reconnects"])
-        return [messages, gaps, checks, live, unacked, reconnects]
+    def ill(self) -> str | None:
+        """Why not all is well; None where it is."""
+        status = self.status()
+        if status["state"] != "live":
+            return str(status["detail"] or status["state"])
+        stale = [book for c in self.connections for book in c.books if book.state in DOUBTFUL]
+        if stale:
+            return f"{len(stale)} books are not right, {stale[0].sym} first ({stale[0].cause})"
+        if status["open_gaps"]:
+            return f"{status['open_gaps']} gaps are open: {', '.join(status['open_causes'])}"
+        return None
