@@ -111,6 +111,7 @@ def _resolve(root: Path, environment: Environment, feed: Feed) -> ResolvedFeed:
         instruments=feed.instruments,
         max_symbols_per_connection=version.max_symbols_per_connection,
         rate_limit_per_second=version.rate_limit_per_second,
+        stale_after_s=feed.stale_after_s,
         key=_key(environment, name),
     )
 

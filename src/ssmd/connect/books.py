@@ -42,6 +42,10 @@ class Book(Struct):
     """When data came last."""
     pace_s: float = 0.0
     """Mean time between data, smoothed."""
+    checked: float = 0.0
+    """When the market was last found to be quiet, so that no data is no fault."""
+    calm: int = 0
+    """How often in a row it was."""
 
 
 class Books:

@@ -11,6 +11,8 @@ from msgspec import Struct
 from ssmd.connect.books import Books
 from ssmd.connect.commands import Commands
 from ssmd.connect.gaps import Gap
+from ssmd.connect.rest import Rest
+from ssmd.connect.silence import Silence
 from ssmd.connect.socket import Socket, open_socket
 from ssmd.connect.tape import Channel, Tape, connection_id
 from ssmd.errors import ExchangeError, ExchangeRefused, KeyFault
@@ -47,6 +49,9 @@ class Connection:
         secrets: Mapping[str, str],
         identity: Identity,
         on_full: Callable[[Socket], None],
+        rest: Rest,
+        stale_after_s: float,
+        on_listing: Callable[[], None],
     ) -> None:
         self.state = "connecting"
         self.detail: str | None = None
@@ -60,7 +65,11 @@ class Connection:
         self._secrets = secrets
         self._identity = identity
         self._on_full = on_full
+        self._rest = rest
+        self._stale_after_s = stale_after_s
+        self._on_listing = on_listing
         self._tape: Tape | None = None
+        self._silence: Silence | None = None
         self._clocked = time.monotonic()
         self._away: Gap | None = None
         """From the last end that nobody wanted to when its books, or else data, are here again."""
@@ -118,10 +127,15 @@ class Connection:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self.commands.open(socket, tasks)
+                self._silence = Silence(
+                    self._channel, self.books, self._rest, tape, self._stale_after_s
+                )
                 keeping = tasks.create_task(self._keep_alive(socket))
+                watching = tasks.create_task(self._silence.run())
                 cause = await self._watch(socket, stop)
                 self.commands.close()
                 keeping.cancel()
+                watching.cancel()
             try:
                 async with asyncio.timeout(5):
                     await transport.wait_disconnected()
@@ -188,6 +202,10 @@ class Connection:
                 socket.fault = f"silent for {SILENT_AFTER_S:g} s"
                 socket.disconnect()
                 return "silent"
+            if self._silence is not None and self._silence.dead:
+                socket.fault = self._silence.dead
+                socket.disconnect()
+                return "mute"
             self._tend(socket.tape)
             if socket.data:
                 self._is_live(socket.tape)
@@ -231,6 +249,10 @@ class Connection:
         tape = self._tape
         assert tape is not None
         self.books.hear(tape, header, verdict, tape.mono_s)
+        if header.kind == "data" and self._silence is not None:
+            self._silence.data_s = tape.mono_s
+        if header.type in self._exchange.listing_types:
+            self._on_listing()
         if header.kind in ("ack", "error"):
             self.commands.hear(header, payload, tape)
 

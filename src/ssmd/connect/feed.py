@@ -13,9 +13,11 @@ from ssmd import __version__
 from ssmd.bus import Bus, Publisher
 from ssmd.config import Config, ResolvedFeed, secrets
 from ssmd.connect import discovery, past
+from ssmd.connect.backfill import Backfill
 from ssmd.connect.clock import WallClock, ntp
 from ssmd.connect.connection import Connection, Identity
 from ssmd.connect.gaps import Gap
+from ssmd.connect.rest import Rest, open_rest
 from ssmd.connect.shard import Shard
 from ssmd.connect.socket import Socket
 from ssmd.connect.tape import Channel, Tape, connection_id
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 DRAIN_S = 20.0
 HANDSHAKE_SPACING_S = 0.2
 CLOCK_EVERY_S = 60.0
+REFRESH_S = 2.0
+"""Instruments are looked up again no sooner, whatever the exchange lists."""
 DOUBTFUL = frozenset({"stale", "recovering"})
 
 
@@ -47,7 +51,10 @@ class FeedCapture:
         self._config = config
         self._paused: set[Socket] = set()
         self._full = asyncio.Event()
+        self._listed = asyncio.Event()
+        """Something was listed or settled: the instruments are looked up again."""
         self._secrets: Mapping[str, str] = {}
+        self._rest: Rest
 
     def check_key(self) -> bool:
         """Whether the feed can run; raises KeyFault where its key is missing and required."""
@@ -75,7 +82,11 @@ class FeedCapture:
     async def run(self, stop: asyncio.Event) -> None:
         env = self._config.env
         facts = await self._bus.ensure_stream(env.name, self.feed.name, env.transport)
-        async with self._bus.publisher(facts.name) as publisher:
+        async with (
+            self._bus.publisher(facts.name) as publisher,
+            open_rest(self.feed, self.exchange) as rest,
+        ):
+            self._rest = rest
             self.channel = Channel(
                 env.name, self.feed.name, self.exchange, publisher, self._bus.max_payload
             )
@@ -84,9 +95,13 @@ class FeedCapture:
             async with asyncio.TaskGroup() as tasks:
                 watch = tasks.create_task(publisher.failed())
                 resume = tasks.create_task(self._resume_when_room(publisher))
+                backfill = Backfill(self.channel, rest, control, self._trading)
+                self.channel.gaps.on_end = backfill.want
+                fills = tasks.create_task(backfill.run())
                 watches = tasks.create_task(self._keep_watch(control, killed))
                 await self._capture(stop)
                 watches.cancel()
+                fills.cancel()
                 await publisher.flush(DRAIN_S)
                 watch.cancel()
                 resume.cancel()
@@ -124,24 +139,37 @@ class FeedCapture:
 
     async def _discover(self) -> list[str]:
         """The symbols of this shard. Raises ExchangeError."""
-        found = await discovery.symbols(self.exchange, self.feed)
+        found = await discovery.symbols(self.exchange, self.feed, self._rest)
         return [sym for sym in found if self.shard.has(sym)]
 
     async def _refresh(
         self, known: set[str], tasks: asyncio.TaskGroup, stop: asyncio.Event
     ) -> None:
         """Until the stop: subscribe what is listed newly, drop what no longer is."""
-        fixed = bool(self.feed.instruments.symbols)
-        while not await wait(stop, 3600.0 if fixed else self.feed.instruments.refresh_s):
-            if fixed:
-                continue
+        if self.feed.instruments.symbols:
+            await stop.wait()
+        took_s = 0.0
+        while not stop.is_set():
+            await self._next_refresh(max(REFRESH_S, 10 * took_s), stop)
+            if stop.is_set():
+                break
+            began = time.monotonic()
             try:
                 found = set(await self._discover())
+                took_s = time.monotonic() - began
             except ExchangeError as error:
                 log.warning("%s: keeping its instruments: %s", self.feed.name, error.message)
                 continue
             await self._change(known, found, tasks, stop)
             known = found
+
+    async def _next_refresh(self, least_s: float, stop: asyncio.Event) -> None:
+        """Until instruments changed, but not before ``least_s``; or until the usual time."""
+        self._listed.clear()
+        until = time.monotonic() + self.feed.instruments.refresh_s
+        await wait(stop, min(least_s, self.feed.instruments.refresh_s))
+        while time.monotonic() < until and not (stop.is_set() or self._listed.is_set()):
+            await wait(stop, 0.25)
 
     async def _change(
         self, known: set[str], found: set[str], tasks: asyncio.TaskGroup, stop: asyncio.Event
@@ -183,6 +211,9 @@ class FeedCapture:
             self._secrets,
             self._identity(),
             self._pause,
+            self._rest,
+            self.feed.stale_after_s,
+            self._listed.set,
         )
         self.connections.append(connection)
         tasks.create_task(connection.run(stop))
@@ -230,6 +261,10 @@ class FeedCapture:
                 looked = time.monotonic()
                 control.note("_clock", {"step_ns": step_ns, **ntp()})
             await asyncio.sleep(0.5)
+
+    def _trading(self) -> set[str]:
+        """The instruments whose trades are captured."""
+        return {sym for connection in self.connections for sym in connection.commands.symbols}
 
     # --- what others see ------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Stretches known to be missing: a ``_gap`` when one opens, a ``_gap_closed`` when it is over."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
@@ -22,6 +22,7 @@ class Gap(Struct):
     sym: str | None = None
     books: set[str] = field(default_factory=set)
     """Instruments whose books wait for a snapshot; the gap is over with the last."""
+    carried_books: bool = False
 
 
 class Gaps:
@@ -29,6 +30,8 @@ class Gaps:
 
     def __init__(self, stats: Stats) -> None:
         self.open: dict[str, Gap] = {}
+        self.on_end: Callable[[Gap, int], None] | None = None
+        """Told of each gap that ended, and when (wall ns)."""
         self._stats = stats
         self._of_book: dict[str, list[Gap]] = {}
         self._count = 0
@@ -50,7 +53,7 @@ class Gaps:
         self._stats.gaps += 1
         since = tape.previous_ns if from_ns is None else from_ns
         missing = tape.conn if conn is None else conn
-        gap = Gap(f"{tape.conn}/{self._count}", cause, missing, since, sym, set(books))
+        gap = Gap(f"{tape.conn}/{self._count}", cause, missing, since, sym, set(books), bool(books))
         self.open[gap.id] = gap
         for book in gap.books:
             self._of_book.setdefault(book, []).append(gap)
@@ -74,16 +77,19 @@ class Gaps:
             return
         for book in gap.books:
             self._forget(book, gap)
+        to_ns = time.time_ns()
         known = {
             "id": gap.id,
             "cause": gap.cause,
             "outcome": outcome,
             "conn": gap.conn,
             "from_ns": gap.from_ns,
-            "to_ns": time.time_ns(),
+            "to_ns": to_ns,
             **facts,
         }
         tape.note("_gap_closed", known, gap.sym)
+        if self.on_end is not None:
+            self.on_end(gap, to_ns)
 
     def lost(self, tape: "Tape", cause: str, *, sym: str | None = None, **facts: Any) -> None:
         """Something is missing, and no snapshot can bring it back."""

@@ -15,7 +15,7 @@ from ssmd.bus import Publisher
 from ssmd.connect.gaps import Gaps
 from ssmd.connect.stats import Counts, Stats
 from ssmd.errors import SsmdError
-from ssmd.exchanges.base import UNVERIFIED, Exchange, Verdict
+from ssmd.exchanges.base import UNVERIFIED, Exchange, Top, Verdict
 from ssmd.message import Header, Message
 
 log = logging.getLogger(__name__)
@@ -193,6 +193,15 @@ class Tape:
             "frame_type": header.type,
         }
         self._channel.gaps.lost(self, "oversize", sym=header.sym, n=self.frames, **facts)
+
+    @property
+    def paused(self) -> bool:
+        """The exchange says that it is closed for now."""
+        return self._continuity.paused
+
+    def top(self, sym: str) -> Top | None:
+        """The best levels of the book that the checks hold; None where they hold none."""
+        return self._continuity.top(sym)
 
     def clock(self, **facts: Any) -> None:
         """A ``_clock``: what was captured and checked on this connection since the one before."""
