@@ -4,8 +4,8 @@ import itertools
 from typing import Any
 
 import pytest
-from connect.conftest import Notes
 
+from connect.conftest import Notes
 from ssmd.connect.books import PATIENCE_S, RETRIES, Books
 from ssmd.connect.tape import Channel, Tape
 from ssmd.exchanges.base import UNVERIFIED, VERIFIED, Fault, Verdict, broken

@@ -26,6 +26,8 @@ Hear = Callable[[Header, bytes, Verdict], None]
 ENVELOPE_BYTES = 2048
 """More than the other fields of a message and its header take."""
 _SUBJECTS_KEPT = 100_000
+UNREADABLE = (SsmdError, msgspec.MsgspecError, ArithmeticError, ValueError)
+"""What a check raises at a message that is not as documented."""
 _NOT_JSON = frozenset({wire.TEXT, wire.BINARY})
 
 
@@ -175,7 +177,7 @@ class Tape:
         """Continuity after the message is on its way: a check never decides whether it is kept."""
         try:
             verdict = self._continuity.check(header, payload)
-        except (SsmdError, msgspec.MsgspecError, ArithmeticError, ValueError) as error:
+        except UNREADABLE as error:
             if not self._stats.unreadable:
                 log.warning("a %s message is not as documented: %s", header.type, error)
             self._stats.unreadable += 1
