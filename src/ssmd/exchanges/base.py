@@ -77,12 +77,19 @@ class Page(Struct, frozen=True):
     next: Request | None = None
 
 
+class TradesPage(Struct, frozen=True):
+    """Trades out of one REST answer, each with its own bytes, and the call for the next page."""
+
+    trades: Sequence[tuple[Header, bytes]]
+    next: Request | None = None
+
+
 class Fault(Struct, frozen=True, gc=False):
     """One thing that a check found wrong with a message, or with what is missing before it."""
 
     cause: str
     """Stable word: ``sequence``, ``checksum``, ``crossed``, ``negative``, ``top``, ``hash``,
-    ``unmatched``."""
+    ``unmatched``, ``unreadable``."""
     sym: str | None = None
     grp: str | None = None
     first_seq: int | None = None
