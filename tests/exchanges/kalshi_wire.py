@@ -15,10 +15,16 @@ RECORDINGS = (
 )
 T0 = 1_786_401_938_000
 """Milliseconds."""
+FACTS: dict[str, Any] = {"feed": "k", "recv_ns": 1, "conn": "c", "n": 7}
+"""Of a message and its records."""
 
 
 def encode(body: dict[str, Any]) -> bytes:
     return json.dumps(body).encode()
+
+
+def of(kind: str, msg: dict[str, Any], **more: Any) -> bytes:
+    return encode({"type": kind, "sid": 3, "seq": 4, "msg": {"market_ticker": "A", **msg}, **more})
 
 
 def subscribed(sid: int, channel: str = "orderbook_delta") -> bytes:
