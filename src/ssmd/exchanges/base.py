@@ -89,7 +89,7 @@ class Fault(Struct, frozen=True, gc=False):
 
     cause: str
     """Stable word: ``sequence``, ``checksum``, ``crossed``, ``negative``, ``top``, ``hash``,
-    ``unmatched``."""
+    ``unmatched``, ``unreadable``."""
     sym: str | None = None
     grp: str | None = None
     first_seq: int | None = None
