@@ -20,7 +20,7 @@ from ssmd.sim.server import SimOptions, Simulator
 
 PATIENCE_S = 60.0
 """For whatever must happen, on however busy a machine."""
-MARKETS = 6
+MARKETS = 10
 
 
 class Capture:

@@ -6,18 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from faults.capture import Capture, capturing
+from faults.capture import capturing
 from ssmd.exchanges import EXCHANGES
 
 ROUNDS = int(os.environ.get("SSMD_TEST_RECONNECTS", "12"))
 
 
-
 @pytest.mark.timeout(120 + 4 * ROUNDS)
 @pytest.mark.parametrize("exchange", EXCHANGES)
-async def test_everything_is_subscribed_again_after_each_end(
-    exchange: str, tmp_path: Path
-) -> None:
+async def test_everything_is_subscribed_again_after_each_end(exchange: str, tmp_path: Path) -> None:
     async with capturing(exchange, tmp_path) as capture:
         (connection,) = capture.feed.connections
         books = set(connection.commands.books)

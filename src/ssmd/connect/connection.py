@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
+from picows import WSError
 
 from ssmd.connect.books import Books
 from ssmd.connect.commands import Commands
@@ -141,7 +142,7 @@ class Connection:
                     await transport.wait_disconnected()
             except TimeoutError:
                 transport.disconnect(False)
-            except Exception as error:  # picows re-raises here whatever broke the connection
+            except (WSError, OSError) as error:  # picows re-raises what broke the connection
                 cause, socket.fault = "protocol", f"{type(error).__name__}: {error}"
         finally:
             self.commands.close()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
+from ssmd.exchanges.base import Top
 from ssmd.message import Level
 
 ZERO: Final = Decimal(0)
@@ -70,6 +71,15 @@ class KalshiBook:
                 if price >= other.room:
                     return "crossed"
         return None
+
+    def top(self) -> Top:
+        """Best bid and ask of YES: a NO bid at p is a YES ask at 1 - p."""
+        yes, no = self._yes.sizes, self._no.sizes
+        bid, ask = max(yes, default=None), max(no, default=None)
+        return (
+            None if bid is None else (bid, yes[bid]),
+            None if ask is None else (ONE - ask, no[ask]),
+        )
 
     def clear(self) -> None:
         self._yes.fill(())

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from ssmd.exchanges.base import UNVERIFIED, VERIFIED, Fault, Verdict, broken
+from ssmd.exchanges.base import UNVERIFIED, VERIFIED, Fault, Top, Verdict, broken
 from ssmd.exchanges.kalshi_answers import decode_ack
 from ssmd.exchanges.kalshi_book import ONE, KalshiBook
 from ssmd.exchanges.kalshi_fills import Fills
@@ -60,10 +60,17 @@ class KalshiContinuity:
     sid's. What comes again, or late, is not applied.
     """
 
+    paused = False
+
     def __init__(self) -> None:
         self._sids: dict[str, _Sid] = {}
         self._homes: dict[str, _Sid] = {}
         """The sid that carries a market's book."""
+
+    def top(self, sym: str) -> Top | None:
+        home = self._homes.get(sym)
+        book = home.books.get(sym) if home is not None else None
+        return book.top() if book is not None and book.synced else None
 
     def check(self, header: Header, frame: bytes) -> Verdict:
         if header.kind != "data":

@@ -22,12 +22,13 @@ from ssmd.exchanges.base import (
     Plan,
     Request,
     Subscription,
+    TradesPage,
 )
 from ssmd.exchanges.kraken_continuity import DEPTHS, KrakenContinuity
 from ssmd.exchanges.kraken_records import decode_asset_pairs, records, to_instrument
 from ssmd.exchanges.packing import pack
 from ssmd.exchanges.times import rfc3339_ns
-from ssmd.message import AnyRecord, Header, Message
+from ssmd.message import AnyRecord, BookSnapshot, Header, Message
 
 SYMBOLS_PER_COMMAND: Final = 100
 _IDLE: Final = frozenset({"heartbeat", "status"})
@@ -79,6 +80,7 @@ class Kraken:
     keepalive: Keepalive | None = Keepalive(30.0, b'{"method":"ping"}')
     channels: tuple[str, ...] = ("instrument", "ticker", "trade", "book")
     book_channel = "book"
+    listing_types = frozenset({"instrument"})
     key_fields: tuple[str, ...] = ()
     max_symbols_per_connection = 400
     max_frame_bytes = 64 * 1024 * 1024
@@ -191,6 +193,21 @@ class Kraken:
 
     def continuity(self) -> Continuity:
         return KrakenContinuity()
+
+    def book_request(self, symbol: str) -> Request:
+        raise ExchangeError("not yet")
+
+    def book_answer(self, symbol: str, body: bytes) -> BookSnapshot:
+        raise ExchangeError("not yet")
+
+    def trades_request(self, symbol: str, since_ns: int, until_ns: int) -> Request | None:
+        return None
+
+    def trades_answer(self, request: Request, body: bytes) -> TradesPage:
+        raise ExchangeError("not yet")
+
+    def quiet(self, now_ns: int) -> bool:
+        return False
 
     def instruments_request(self, filter: Mapping[str, str]) -> Request:
         return Request("/AssetPairs", dict(filter))

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from ssmd.exchanges.base import UNVERIFIED, VERIFIED, Fault, Verdict, broken
+from ssmd.exchanges.base import UNVERIFIED, VERIFIED, Fault, Top, Verdict, broken
 from ssmd.exchanges.kraken_records import (
     BookEntry,
     LevelEntry,
@@ -147,6 +147,14 @@ class _Book:
         self.synced = False
 
     @property
+    def top(self) -> Top:
+        bids, asks = self.bids, self.asks
+        return (
+            bids.sizes[bids.prices[-1]] if bids.prices else None,
+            asks.sizes[asks.prices[0]] if asks.prices else None,
+        )
+
+    @property
     def crossed(self) -> bool:
         bids, asks = self.bids.prices, self.asks.prices
         return bool(bids and asks) and bids[-1] >= asks[0]
@@ -186,6 +194,12 @@ class KrakenContinuity:
         self._widths: dict[str, Widths] = {}
         self._trade_ids: dict[str, int] = {}
 
+    paused = False
+
+    def top(self, sym: str) -> Top | None:
+        book = self._books.get(sym)
+        return book.top if book is not None and book.synced else None
+
     def check(self, header: Header, frame: bytes) -> Verdict:
         if header.type == "book":
             return self._check_book(frame)
@@ -223,7 +237,10 @@ class KrakenContinuity:
 
     def _check_book(self, frame: bytes) -> Verdict:
         decoded = decode_book(frame)
-        return _worst([self._check_entry(decoded.type, entry) for entry in decoded.data])
+        w = _worst([self._check_entry(decoded.type, entry) for entry in decoded.data])
+        if decoded.type == "snapshot" and w.state != "broken":
+            return Verdict(w.state, w.faults, tuple(e.symbol for e in decoded.data))
+        return w
 
     def _check_entry(self, kind: str, entry: BookEntry) -> Verdict:
         sym = entry.symbol

@@ -25,6 +25,8 @@ from ssmd.exchanges.base import (
     Plan,
     Request,
     Subscription,
+    Top,
+    TradesPage,
     Verdict,
     broken,
 )
@@ -36,7 +38,7 @@ from ssmd.exchanges.kraken_futures_records import (
 )
 from ssmd.exchanges.packing import pack
 from ssmd.exchanges.times import ms_ns
-from ssmd.message import AnyRecord, Header, Message
+from ssmd.message import AnyRecord, BookSnapshot, Header, Message
 
 SYMBOLS_PER_COMMAND: Final = 100
 _ACKS: Final = frozenset({"subscribed", "unsubscribed", "subscribed_failed", "unsubscribed_failed"})
@@ -78,6 +80,7 @@ class KrakenFutures:
     channels: tuple[str, ...] = ("ticker", "trade", "book")
     """``ticker_lite`` is a subset of ``ticker``: known, captured when a feed file asks for it."""
     book_channel = "book"
+    listing_types: frozenset[str] = frozenset()
     key_fields: tuple[str, ...] = ()
     max_symbols_per_connection = 200
     max_frame_bytes = 64 * 1024 * 1024
@@ -182,6 +185,21 @@ class KrakenFutures:
     def continuity(self) -> Continuity:
         return FuturesContinuity()
 
+    def book_request(self, symbol: str) -> Request:
+        raise ExchangeError("not yet")
+
+    def book_answer(self, symbol: str, body: bytes) -> BookSnapshot:
+        raise ExchangeError("not yet")
+
+    def trades_request(self, symbol: str, since_ns: int, until_ns: int) -> Request | None:
+        return None
+
+    def trades_answer(self, request: Request, body: bytes) -> TradesPage:
+        raise ExchangeError("not yet")
+
+    def quiet(self, now_ns: int) -> bool:
+        return False
+
     def instruments_request(self, filter: Mapping[str, str]) -> Request:
         return Request("/instruments", dict(filter))
 
@@ -227,6 +245,11 @@ class FuturesContinuity:
         self._torn: set[str] = set()
         """Groups whose book does not follow from a snapshot."""
 
+    paused = False
+
+    def top(self, sym: str) -> Top | None:
+        return None
+
     def check(self, header: Header, frame: bytes) -> Verdict:
         group, seq = header.grp, header.seq
         if group is None or seq is None:
@@ -241,7 +264,7 @@ class FuturesContinuity:
         self._last[group] = seq
         if header.type == "book_snapshot":
             self._torn.discard(group)
-            return UNVERIFIED
+            return Verdict("unverified", (), (header.sym or "",))
         if last is None:
             self._torn.add(group)
             return UNVERIFIED

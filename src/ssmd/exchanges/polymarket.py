@@ -29,6 +29,8 @@ from ssmd.exchanges.base import (
     Plan,
     Request,
     Subscription,
+    Top,
+    TradesPage,
     Verdict,
     broken,
 )
@@ -63,6 +65,7 @@ class Polymarket:
     keepalive: Keepalive | None = Keepalive(10.0, b"PING")
     channels: tuple[str, ...] = (MARKET_CHANNEL,)
     book_channel = MARKET_CHANNEL
+    listing_types = frozenset({"new_market", "market_resolved"})
     key_fields: tuple[str, ...] = ()
     max_symbols_per_connection = 200
     """Undocumented: above about 500 assets no opening book comes; others stay at 200."""
@@ -133,6 +136,21 @@ class Polymarket:
     def continuity(self) -> Continuity:
         return PolymarketContinuity()
 
+    def book_request(self, symbol: str) -> Request:
+        raise ExchangeError("not yet")
+
+    def book_answer(self, symbol: str, body: bytes) -> BookSnapshot:
+        raise ExchangeError("not yet")
+
+    def trades_request(self, symbol: str, since_ns: int, until_ns: int) -> Request | None:
+        return None
+
+    def trades_answer(self, request: Request, body: bytes) -> TradesPage:
+        raise ExchangeError("not yet")
+
+    def quiet(self, now_ns: int) -> bool:
+        return False
+
     def instruments_request(self, filter: Mapping[str, str]) -> Request:
         return Request("/markets/keyset", {"limit": "100", "closed": "false", **filter})
 
@@ -163,6 +181,15 @@ class PolymarketContinuity:
     def __init__(self) -> None:
         self._books: dict[str, Book] = {}
 
+    paused = False
+
+    def top(self, sym: str) -> Top | None:
+        book = self._books.get(sym)
+        if book is None:
+            return None
+        bids, asks = book.top(1)
+        return (bids[0] if bids else None, asks[0] if asks else None)
+
     def check(self, header: Header, frame: bytes) -> Verdict:
         if header.type not in _BOOK_TYPES:
             return UNVERIFIED
@@ -172,17 +199,19 @@ class PolymarketContinuity:
             return UNVERIFIED
         facts = Message(feed="", conn="", n=0, recv_ns=0, mono_ns=0, type=header.type)
         worst = UNVERIFIED
+        synced = []
         for record in polymarket_records.records(facts, frame):
             verdict = UNVERIFIED
             if isinstance(record, BookSnapshot):
                 self._books.setdefault(record.sym, Book()).apply(record)
+                synced.append(record.sym)
             elif isinstance(record, BookDelta):
                 verdict = self._check_top(record)
             if verdict.state == "broken":
                 return verdict
             if verdict.state == "verified":
                 worst = verdict
-        return worst
+        return Verdict(worst.state, worst.faults, tuple(synced)) if synced else worst
 
     def _check_top(self, record: BookDelta) -> Verdict:
         book = self._books.get(record.sym)
