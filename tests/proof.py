@@ -45,8 +45,7 @@ class Kept:
         return [(fact.get("conn", conn), fact) for conn, fact in facts]
 
     def conn_of(self, sent: Sent) -> str | None:
-        """The connection that a port of ours belonged to; None where no ``_connect`` came through.
-        """
+        """The connection that was opened from a port; None where no ``_connect`` came through."""
         found = [
             conn
             for conn, facts in self.of_type("_connect")

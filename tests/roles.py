@@ -62,11 +62,20 @@ class Roles:
         self.running[role].terminate()
         async with asyncio.timeout(60):
             assert await self.running[role].wait() == 0, self.log(role)
+        assert "Traceback" not in self.log(role), self.log(role)
 
     def check(self) -> None:
         """Fails where a role has ended by itself."""
         for role, process in self.running.items():
             assert process.returncode is None, self.log(role)
+
+    async def revive(self) -> None:
+        """Start a role again that has ended with an error of ours, as a supervisor does."""
+        for role, process in tuple(self.running.items()):
+            if process.returncode == 1:
+                assert "Traceback" not in self.log(role), self.log(role)
+                print(f"{role} ended: {self.log(role).splitlines()[-1]}")
+                await self.start(role)
 
     def log(self, role: str) -> str:
         return (self.data / f"{role}.log").read_text()
