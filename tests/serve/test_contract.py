@@ -1,16 +1,20 @@
 """Every endpoint in one table, and what all of them must do."""
 
+import asyncio
+import gzip
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
 import pytest
-from conftest_serve import DAY, ENV, serving
 from starlette.routing import Route
 from yarl import URL
 
+from serve_archive import DAY, ENV, serving
 from ssmd.dataset import Archive
+from ssmd.serve.answers import Deadline
 from ssmd.serve.app import create_app
 
 
@@ -147,7 +151,7 @@ async def test_bodies_are_refused(client: aiohttp.ClientSession, path: str) -> N
         assert (await error_of(response))["code"] == "too_large"
 
 
-@pytest.mark.parametrize("path", ["/nope", "/datasets/", "//", "/datasets/kalshi", "/health/x"])
+@pytest.mark.parametrize("path", ["/nope", "/datasets/", "/datasets/kalshi", "/health/x"])
 async def test_no_such_endpoint(client: aiohttp.ClientSession, path: str) -> None:
     async with client.get(as_written(path), allow_redirects=False) as response:
         assert response.status == 404
@@ -190,6 +194,17 @@ async def test_names_of_this_machine(client: aiohttp.ClientSession, host: str) -
         assert response.status == 200
 
 
+async def test_what_takes_too_long_says_so(
+    client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Deadline.__init__, "__defaults__", (-1.0,))
+    for path in (SAMPLE, "/datasets"):
+        async with client.get(path) as response:
+            assert response.status == 503
+            assert response.headers["Retry-After"]
+            assert (await error_of(response))["code"] == "timeout"
+
+
 async def test_metrics(client: aiohttp.ClientSession) -> None:
     for path in (SAMPLE, f"{SAMPLE}?limit=0", "/datasets", "/made-up/1", "/made-up/2"):
         async with client.get(path):
@@ -210,3 +225,123 @@ async def test_metrics(client: aiohttp.ClientSession) -> None:
     ):
         assert line in text
     assert "made-up" not in text
+
+
+def request(target: bytes, *headers: bytes, version: bytes = b"1.1") -> bytes:
+    head = b"GET " + target + b" HTTP/" + version
+    return b"\r\n".join((head, *headers, b"Connection: close", b"", b""))
+
+
+async def exchange_bytes(client: aiohttp.ClientSession, sent: bytes) -> tuple[bytes, bytes]:
+    """Head and body of the answer to bytes that no client library would send."""
+    assert client._base_url is not None
+    reader, writer = await asyncio.open_connection("127.0.0.1", client._base_url.port)
+    writer.write(sent)
+    async with asyncio.timeout(60):
+        answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    head, _, content = answer.partition(b"\r\n\r\n")
+    return head, content
+
+
+HERE = b"Host: localhost"
+HOSTILE = {
+    "up and out": (request(b"/../../etc/passwd", HERE), 404),
+    "up from a page": (request(b"/page.js/../../auth.py", HERE), 404),
+    "escaped up": (request(b"/%2e%2e/%2e%2e/etc/passwd", HERE), 404),
+    "twice escaped": (request(b"/datasets/%252e%252e/2026-11-20/sample", HERE), 400),
+    "up from a feed": (request(b"/datasets/../../etc/2026-11-20/sample", HERE), 404),
+    "backslashes": (request(b"/datasets/..\\..\\etc/2026-11-20/sample", HERE), 400),
+    "two slashes": (request(b"//etc/passwd", HERE), 404),
+    "a header in the path": (request(b"/x%0d%0aX-Evil:%201", HERE), 404),
+    "a header in a feed": (request(b"/datasets?feed=a%0d%0aX-Evil:%201", HERE), 400),
+    "a header in a symbol": (request(SAMPLE.encode() + b"?ticker=%0d%0aX-Evil:1", HERE), 400),
+    "no UTF-8": (request(b"/%ff%fe", HERE), 404),
+    "no ASCII": (request(b"/\xff", HERE), 400),
+    "no host": (request(b"/datasets"), 400),
+    "no host, old": (request(b"/datasets", version=b"1.0"), 403),
+    "two hosts": (request(b"/datasets", HERE, b"Host: evil.example"), 400),
+    "a host that ends right": (request(b"/datasets", b"Host: localhost@evil.example"), 403),
+    "a host with markup": (request(b"/datasets", b"Host: <script>alert(1)</script>"), 403),
+    "another's page": (request(b"http://evil.example/", b"Host: evil.example"), 403),
+    "a long header": (request(b"/datasets", HERE, b"A: " + b"x" * 100_000), 431),
+    "no HTTP": (b"GARBAGE\r\n\r\n", 400),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_hostile_bytes(client: aiohttp.ClientSession, name: str) -> None:
+    sent, status = HOSTILE[name]
+    head, content = await exchange_bytes(client, sent)
+    assert head.split()[1] == str(status).encode()
+    names = [line.partition(b":")[0].lower() for line in head.split(b"\r\n")[1:]]
+    assert len(names) == len(set(names))
+    assert b"x-evil" not in names
+    if content:
+        assert b"content-type: application/json" in head.lower()
+        assert set(msgspec.json.decode(content)["error"]) == {"code", "message", "hint"}
+    for leak in (b"Traceback", b"root:", b"/site-packages/"):
+        assert leak not in content
+
+
+def damaged(day: Path, how: str) -> None:
+    (segment,) = day.glob("*.gz")
+    match how:
+        case "a manifest of garbage":
+            (day / "manifest.json").write_bytes(b"\x00{")
+        case "a manifest of another shape":
+            (day / "manifest.json").write_bytes(b'{"files": 1, "tickers": [[]]}')
+        case "a manifest that is a folder":
+            (day / "manifest.json").unlink()
+            (day / "manifest.json").mkdir()
+        case "a segment of garbage":
+            segment.write_bytes(b"no gzip")
+        case "half a segment":
+            segment.write_bytes(segment.read_bytes()[:-40])
+        case "a segment of other lines":
+            segment.write_bytes(gzip.compress(b"not a message\n[]\n"))
+        case "a segment that is a folder":
+            segment.unlink()
+            segment.mkdir()
+        case "no segment":
+            segment.unlink()
+        case "a day that is a loop":
+            shutil.rmtree(day)
+            day.symlink_to(day.name)
+        case "a day that is a file":
+            shutil.rmtree(day)
+            day.touch()
+
+
+DAMAGE = (
+    "a manifest of garbage",
+    "a manifest of another shape",
+    "a manifest that is a folder",
+    "a segment of garbage",
+    "half a segment",
+    "a segment of other lines",
+    "a segment that is a folder",
+    "no segment",
+    "a day that is a loop",
+    "a day that is a file",
+)
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+async def test_a_damaged_day(root: Path, client: aiohttp.ClientSession, how: str) -> None:
+    """It is answered to or is an error of the one shape, and hides no other day."""
+    damaged(root / ENV / "kalshi" / DAY, how)
+    for path, case in ENDPOINTS.items():
+        async with client.get(case.good) as response:
+            text = await response.text()
+            assert response.status in (200, 404, 503), (path, text)
+            if response.status != 200:
+                await error_of(response)
+            elif case.json:
+                msgspec.json.decode(text)
+            assert "Traceback" not in text
+    async with client.get("/datasets") as response:
+        found = {entry["feed"]: entry["records"] for entry in await response.json()}
+    assert (found["polymarket"], found["kraken"]) == (2, 2)
