@@ -1,8 +1,9 @@
 """What there is, at a glance: facts of every dataset, read again only where files changed."""
 
 import threading
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct, field
@@ -10,9 +11,10 @@ from msgspec import Struct, field
 from ssmd.dataset import Archive, Summary
 from ssmd.store import manifest as manifests
 from ssmd.store.manifest import Tally
-from ssmd.store.segment import PART
+from ssmd.store.segment import PART, Block
 
-_MIB = 1_048_576
+_MIB: Final = 1_048_576
+FLOW_NS: Final = 330 * 1_000_000_000
 
 
 class Facts(Struct):
@@ -20,7 +22,10 @@ class Facts(Struct):
 
     records: int = 0
     bytes: int = 0
-    gaps: bool = False
+    gaps: int = 0
+    last_recv_ns: int = 0
+    flow: list[tuple[int, int]] = field(default_factory=list)
+    """Receive time and messages of every flush in the last minutes of the segments."""
     tickers: set[str] = field(default_factory=set)
     types: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
@@ -29,7 +34,9 @@ class Facts(Struct):
     def add(self, tally: Tally) -> None:
         self.records += tally.records
         self.bytes += tally.bytes
-        self.gaps = self.gaps or bool(tally.gaps)
+        self.gaps += len(tally.gaps)
+        self.last_recv_ns = max(self.last_recv_ns, tally.last_recv_ns)
+        self.flow += _flow(tally.blocks, tally.last_recv_ns)
         self.tickers |= tally.tickers
         self.types |= tally.types.keys()
 
@@ -38,6 +45,8 @@ class _File(Struct):
     name: str
     records: int
     bytes: int
+    last_recv_ns: int
+    blocks: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class _Manifest(Struct):
@@ -75,7 +84,7 @@ class Catalog:
             records=facts.records,
             tickers=len(facts.tickers),
             size_mb=round(facts.bytes / _MIB, 3),
-            has_gaps=facts.gaps,
+            has_gaps=facts.gaps > 0,
         )
 
     def facts(self, feed: str, day: str) -> Facts:
@@ -103,7 +112,7 @@ class Catalog:
         if not unnamed:
             return closed
         facts = msgspec.structs.replace(
-            closed, tickers=set(closed.tickers), types=set(closed.types)
+            closed, tickers=set(closed.tickers), types=set(closed.types), flow=list(closed.flow)
         )
         for name, path in unnamed.items():
             known = self._open.setdefault(name, _Open(Tally()))
@@ -130,13 +139,27 @@ class Catalog:
 def _read(path: Path) -> Facts:
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+        last_ns = max((file.last_recv_ns for file in manifest.files), default=0)
+        flow = [
+            entry
+            for file in manifest.files
+            if file.last_recv_ns > last_ns - FLOW_NS
+            for entry in _flow(msgspec.json.decode(file.blocks, type=list[Block]), last_ns)
+        ]
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return Facts()  # the segments are read instead
     return Facts(
         records=sum(file.records for file in manifest.files),
         bytes=sum(file.bytes for file in manifest.files),
-        gaps=bool(manifest.gaps or manifest.exchange_gaps),
+        last_recv_ns=last_ns,
+        flow=flow,
+        gaps=len(manifest.gaps) + len(manifest.exchange_gaps),
         tickers=manifest.tickers,
         types=manifest.message_types,
         names={file.name for file in manifest.files},
     )
+
+
+def _flow(blocks: list[Block], last_ns: int) -> list[tuple[int, int]]:
+    newest = takewhile(lambda block: block.first_recv_ns > last_ns - FLOW_NS, reversed(blocks))
+    return [(block.first_recv_ns, block.records) for block in newest]
