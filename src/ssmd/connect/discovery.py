@@ -4,13 +4,16 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from fnmatch import fnmatchcase
 
 import aiohttp
 
 from ssmd.config import ResolvedFeed
-from ssmd.errors import ExchangeError, ExchangeRefused
+from ssmd.connect.refusal import explain_status, shown
+from ssmd.connect.retry import asked_s
+from ssmd.errors import ExchangeError
 from ssmd.exchanges.base import Exchange, Request
 from ssmd.instrument import Instrument
 
@@ -20,6 +23,7 @@ REQUEST_TIMEOUT_S = 30.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_PAGES = 2_000
 MAX_WAITS = 5
+LONGEST_WAIT_S = 60.0
 NO_VOLUME = Decimal(-1)
 
 
@@ -58,20 +62,27 @@ async def instruments(exchange: Exchange, feed: ResolvedFeed) -> AsyncIterator[I
 
 async def _get(session: aiohttp.ClientSession, base: str, request: Request) -> bytes:
     url = request.path if "://" in request.path else base.rstrip("/") + request.path
-    for _ in range(MAX_WAITS):
+    waits = 0
+    while True:
         try:
             async with session.get(url, params=dict(request.query), allow_redirects=False) as got:
-                if got.status == 429:
-                    await asyncio.sleep(_retry_after(got.headers.get("Retry-After")))
-                    continue
-                if got.status != 200:
-                    kind = ExchangeRefused if got.status in (301, 302, 401, 403, 404) else None
-                    raise (kind or ExchangeError)(f"{url} answered {got.status}")
-                return await _read(got, url)
+                if got.status == 200:
+                    return await _read(got, url)
+                refusal = _refusal(url, got)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            reason = str(error) or type(error).__name__
+            reason = shown(str(error) or type(error).__name__)
             raise ExchangeError(f"cannot reach {url}: {reason}") from error
-    raise ExchangeError(f"{url} answered 429 {MAX_WAITS} times", hint="lower rate_limit_per_second")
+        waits += 1
+        if got.status != 429 or waits > MAX_WAITS or refusal.retry_after_s > LONGEST_WAIT_S:
+            raise refusal
+        # Here, with the pages before it in hand: from the first one it might never get through.
+        log.info("%s", refusal.message)
+        await asyncio.sleep(refusal.retry_after_s or 1.0)
+
+
+def _refusal(url: str, answer: aiohttp.ClientResponse) -> ExchangeError:
+    after_s = asked_s(answer.headers.get("Retry-After"), datetime.now(UTC))
+    return explain_status(url, answer.status, after_s, answer.headers.get("Location"))
 
 
 async def _read(answer: aiohttp.ClientResponse, url: str) -> bytes:
@@ -81,8 +92,3 @@ async def _read(answer: aiohttp.ClientResponse, url: str) -> bytes:
         if len(body) > MAX_ANSWER_BYTES:
             raise ExchangeError(f"{url} answered more than {MAX_ANSWER_BYTES} bytes")
     return bytes(body)
-
-
-def _retry_after(value: str | None) -> float:
-    """Seconds that the exchange asks to wait, at most a minute."""
-    return min(float(value), 60.0) if value and value.isdigit() else 1.0

@@ -18,12 +18,13 @@ from ssmd.bus import Bus, Publisher
 from ssmd.config import Config, ResolvedFeed, secrets
 from ssmd.connect import discovery
 from ssmd.connect.connection import Connection, Identity
+from ssmd.connect.retry import delay_s
 from ssmd.connect.socket import Socket
 from ssmd.connect.tape import Channel, Tape, connection_id
 from ssmd.errors import ContractError, ExchangeError, ExchangeRefused, KeyFault
 from ssmd.exchanges import exchange as find_exchange
 from ssmd.exchanges.base import Subscription
-from ssmd.runtime import backoff, wait
+from ssmd.runtime import backoff, unless, wait
 
 log = logging.getLogger(__name__)
 
@@ -101,9 +102,11 @@ class FeedCapture:
     # --- instruments ----------------------------------------------------------------------------
 
     async def _discover_first(self, stop: asyncio.Event) -> list[str]:
-        for delay_s in backoff(1.0, 60.0):
+        for jitter_s in backoff(1.0, 60.0):
             try:
-                found = await discovery.symbols(self.exchange, self.feed)
+                found = await unless(stop, discovery.symbols(self.exchange, self.feed))
+                if found is None:
+                    break
                 log.info("%s: %d instruments", self.feed.name, len(found))
                 return found
             except ExchangeError as error:
@@ -111,7 +114,8 @@ class FeedCapture:
                 if (state, error.message) != (self.state, self.detail):
                     log.warning("%s: %s; trying again", self.feed.name, error.message)
                 self.state, self.detail = state, error.message
-            if await wait(stop, delay_s):
+                delay = delay_s(error, jitter_s)
+            if await wait(stop, delay):
                 break
         return []
 
@@ -120,16 +124,21 @@ class FeedCapture:
     ) -> None:
         """Until the stop: subscribe what is listed newly, drop what no longer is."""
         fixed = bool(self.feed.instruments.symbols)
-        while not await wait(stop, 3600.0 if fixed else self.feed.instruments.refresh_s):
+        asked_s = 0.0
+        while not await wait(stop, 3600.0 if fixed else self.feed.instruments.refresh_s + asked_s):
             if fixed:
                 continue
+            asked_s = 0.0
             try:
-                found = set(await discovery.symbols(self.exchange, self.feed))
+                found = await unless(stop, discovery.symbols(self.exchange, self.feed))
             except ExchangeError as error:
                 log.warning("%s: keeping its instruments: %s", self.feed.name, error.message)
+                asked_s = error.retry_after_s
                 continue
-            await self._change(known, found, tasks, stop)
-            known = found
+            if found is None:
+                return
+            await self._change(known, set(found), tasks, stop)
+            known = set(found)
 
     async def _change(
         self, known: set[str], found: set[str], tasks: asyncio.TaskGroup, stop: asyncio.Event
