@@ -1,6 +1,7 @@
 """Answers that refuse us: each in one clear line, none fatal, and the exchange's wishes heeded."""
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -141,22 +142,23 @@ def test_the_next_attempt_is_never_earlier_than_asked() -> None:
 
 
 async def test_a_rate_limit_is_waited_out_before_the_next_handshake(
-    capturing: Capturing, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    capturing: Capturing, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asked: list[float] = []
+    came: list[float] = []
 
-    def noting(error: ExchangeError, jitter_s: float) -> float:
-        asked.append(delay_s(error, jitter_s))
-        return 0.0
+    async def limited(peer: Peer) -> None:
+        await peer.answer("429 Too Many Requests", "retry-after: 2")
+        came.append(time.monotonic())
 
-    monkeypatch.setattr("ssmd.connect.connection.delay_s", noting)
-    limited = refusing("429 Too Many Requests", "retry-after: 17")
-    async with venue(limited, steady) as server, capturing(server.url) as captured:
+    async def open_again(peer: Peer) -> None:
+        came.append(time.monotonic())
+        await steady(peer)
+
+    async with venue(limited, open_again) as server, capturing(server.url) as captured:
         await captured.reaches("live")
-    (delay,) = asked
-    assert delay >= 17
+    assert came[1] - came[0] >= 1.9
     (line,) = lines(caplog)
-    assert "answered 429 and asks for 17 s of quiet" in line
+    assert "answered 429 and asks for 2 s of quiet" in line
 
 
 async def test_a_stop_ends_the_wait(capturing: Capturing) -> None:

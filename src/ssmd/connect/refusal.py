@@ -11,7 +11,6 @@ from picows import WSHandshakeError, WSInvalidURL
 from ssmd.connect.retry import asked_s
 from ssmd.errors import ExchangeError, ExchangeRefused
 
-HANDSHAKE_TIMEOUT_S = 10.0
 REFUSALS = frozenset({400, 401, 403, 404, 410})
 """Answers that the same request will get again."""
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})\b")
@@ -28,8 +27,14 @@ def explain(url: str, error: Exception) -> ExchangeError:
     if isinstance(error, ssl.SSLError):
         return _explain_tls(where, error)
     if isinstance(error, TimeoutError):
-        return ExchangeError(f"{where} did not answer in {HANDSHAKE_TIMEOUT_S:g} s")
+        return ExchangeError(f"{where} did not answer in time")
     return ExchangeError(f"cannot reach {where}: {_plainly(error)}")
+
+
+def hung_up(url: str) -> ExchangeError:
+    """The exchange ended the connection in the middle of the handshake."""
+    where = url.partition("?")[0]
+    return ExchangeError(f"{where} closed the connection before it answered")
 
 
 def _explain_answer(where: str, error: WSHandshakeError) -> ExchangeError:

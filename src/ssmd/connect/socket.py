@@ -15,10 +15,11 @@ from picows import (
     ws_connect,
 )
 
-from ssmd.connect.refusal import HANDSHAKE_TIMEOUT_S, explain
+from ssmd.connect.refusal import explain, hung_up
 from ssmd.connect.tape import Tape
 from ssmd.message import Header
 
+HANDSHAKE_TIMEOUT_S = 10.0
 _WHOLE = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})
 
 
@@ -118,15 +119,19 @@ async def open_socket(url: str, headers: Mapping[str, str], socket: Socket) -> W
     """Raises ExchangeError, or ExchangeRefused where a retry cannot help."""
     options: dict[str, Any] = {"extra_headers": dict(headers)} if headers else {}
     try:
-        transport, _ = await ws_connect(
-            lambda: socket,
-            url,
-            websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
-            max_redirects=0,
-            max_frame_size=socket._max_bytes + 16,
-            enable_auto_pong=True,
-            **options,
-        )
+        # picows' own time-out begins when TCP and TLS are through, which may take minutes.
+        async with asyncio.timeout(HANDSHAKE_TIMEOUT_S * 1.5):
+            transport, _ = await ws_connect(
+                lambda: socket,
+                url,
+                websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+                max_redirects=0,
+                max_frame_size=socket._max_bytes + 16,
+                enable_auto_pong=True,
+                **options,
+            )
     except (WSError, OSError, TimeoutError, ValueError) as error:
         raise explain(url, error) from error
+    if socket.transport is None:  # picows hands on a connection that ended in its handshake
+        raise hung_up(url)
     return transport
