@@ -163,6 +163,18 @@ async def wait(event: asyncio.Event, timeout_s: float) -> bool:
     return True
 
 
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What the work answers; None where ``stop`` came first, which cancels the work."""
+    working, watching = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        return await working if working.done() else None
+    finally:
+        working.cancel()
+        watching.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
 def parse_address(address: str) -> tuple[str, int]:
     """``host:port`` -> both. Raises ConfigError."""
     host, found, port = address.rpartition(":")

@@ -1,11 +1,15 @@
 """A feed's channel onto a real stream, and what came to stand on it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from connect import harness
+from connect.harness import Captured, Capturing
 from ssmd import message
 from ssmd.bus import Bus
 from ssmd.config import Transport
@@ -45,3 +49,20 @@ def notes(stored: Callable[[], Awaitable[list[Message]]]) -> Notes:
         return [(found.type, msgspec.json.decode(found.payload)) for found in own]
 
     return read
+
+
+@pytest.fixture
+def capturing(tmp_path: Path) -> Capturing:
+    """``capturing(url)`` or ``capturing(feed=url, ...)``: a connector while the block lasts."""
+
+    def run(endpoint: str = "", **endpoints: str) -> AbstractAsyncContextManager[Captured]:
+        named = {"kraken": endpoint} if endpoint else {}
+        return harness.capturing(tmp_path, {**named, **endpoints})
+
+    return run
+
+
+@pytest.fixture
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal is tried again soon."""
+    monkeypatch.setattr("ssmd.connect.retry.REFUSED_RETRY_S", 0.05)

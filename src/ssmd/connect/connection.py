@@ -13,6 +13,7 @@ from ssmd.connect.books import Books
 from ssmd.connect.commands import Commands
 from ssmd.connect.gaps import Gap
 from ssmd.connect.rest import Rest
+from ssmd.connect.retry import delay_s
 from ssmd.connect.silence import Silence
 from ssmd.connect.socket import Socket, open_socket
 from ssmd.connect.tape import Channel, Tape, connection_id
@@ -23,7 +24,6 @@ from ssmd.runtime import backoff, wait
 
 log = logging.getLogger(__name__)
 
-REFUSED_RETRY_S = 60.0
 SILENT_AFTER_S = 60.0
 """No byte for so long: the socket is dead, whatever TCP thinks. Every venue sends something, or
 answers our keep-alive, well within."""
@@ -79,20 +79,20 @@ class Connection:
         """Until ``stop`` or ``retire``."""
         delays = backoff()
         while not (stop.is_set() or self.retire.is_set()):
-            delay: float | None = None
+            delay = 0.0
             try:
                 if await self._once(stop):
                     delays = backoff()
                 if stop.is_set() or self.retire.is_set():
                     break
                 self._turn("backoff", "the exchange closed the connection")
-            except (ExchangeRefused, KeyFault) as error:
-                self._turn("refused", error.message, error.hint)
-                delay = REFUSED_RETRY_S
-            except ExchangeError as error:
-                self._turn("backoff", error.message, error.hint)
+                delay = next(delays)
+            except (ExchangeError, KeyFault) as error:
+                refused = isinstance(error, ExchangeRefused | KeyFault)
+                self._turn("refused" if refused else "backoff", error.message, error.hint)
+                delay = delay_s(error, next(delays))
             self._channel.stats.reconnects += 1
-            await self._pause(stop, next(delays) if delay is None else delay)
+            await self._pause(stop, delay)
         self.state = "closed"
 
     @property

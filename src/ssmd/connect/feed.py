@@ -18,13 +18,14 @@ from ssmd.connect.clock import WallClock, ntp
 from ssmd.connect.connection import Connection, Identity
 from ssmd.connect.gaps import Gap
 from ssmd.connect.rest import Rest, open_rest
+from ssmd.connect.retry import delay_s
 from ssmd.connect.shard import Shard
 from ssmd.connect.socket import Socket
 from ssmd.connect.tape import Channel, Tape, connection_id
 from ssmd.errors import ExchangeError, ExchangeRefused, KeyFault
 from ssmd.exchanges import exchange as find_exchange
 from ssmd.exchanges.base import Subscription
-from ssmd.runtime import backoff, wait
+from ssmd.runtime import backoff, unless, wait
 
 log = logging.getLogger(__name__)
 
@@ -123,9 +124,11 @@ class FeedCapture:
     # --- instruments ----------------------------------------------------------------------------
 
     async def _discover_first(self, stop: asyncio.Event) -> list[str]:
-        for delay_s in backoff(1.0, 60.0):
+        for jitter_s in backoff(1.0, 60.0):
             try:
-                found = await self._discover()
+                found = await unless(stop, self._discover())
+                if found is None:
+                    break
                 log.info("%s: %d instruments", self.feed.name, len(found))
                 return found
             except ExchangeError as error:
@@ -133,7 +136,8 @@ class FeedCapture:
                 if (state, error.message) != (self.state, self.detail):
                     log.warning("%s: %s; trying again", self.feed.name, error.message)
                 self.state, self.detail = state, error.message
-            if await wait(stop, delay_s):
+                delay = delay_s(error, jitter_s)
+            if await wait(stop, delay):
                 break
         return []
 
@@ -148,20 +152,24 @@ class FeedCapture:
         """Until the stop: subscribe what is listed newly, drop what no longer is."""
         if self.feed.instruments.symbols:
             await stop.wait()
-        took_s = 0.0
+        took_s = asked_s = 0.0
         while not stop.is_set():
-            await self._next_refresh(max(REFRESH_S, 10 * took_s), stop)
+            await self._next_refresh(max(REFRESH_S, 10 * took_s, asked_s), stop)
             if stop.is_set():
                 break
+            asked_s = 0.0
             began = time.monotonic()
             try:
-                found = set(await self._discover())
+                found = await unless(stop, self._discover())
                 took_s = time.monotonic() - began
             except ExchangeError as error:
                 log.warning("%s: keeping its instruments: %s", self.feed.name, error.message)
+                asked_s = error.retry_after_s
                 continue
-            await self._change(known, found, tasks, stop)
-            known = found
+            if found is None:
+                return
+            await self._change(known, set(found), tasks, stop)
+            known = set(found)
 
     async def _next_refresh(self, least_s: float, stop: asyncio.Event) -> None:
         """Until instruments changed, but not before ``least_s``; or until the usual time."""

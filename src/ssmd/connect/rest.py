@@ -2,18 +2,25 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import aiohttp
 
 from ssmd.config import ResolvedFeed
-from ssmd.errors import ExchangeError, ExchangeRefused
+from ssmd.connect.refusal import explain_status, shown
+from ssmd.connect.retry import asked_s
+from ssmd.errors import ExchangeError
 from ssmd.exchanges.base import Exchange, Request
+
+log = logging.getLogger(__name__)
 
 TIMEOUT_S = 30.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_WAITS = 5
+LONGEST_WAIT_S = 60.0
 
 
 class Rest:
@@ -29,25 +36,24 @@ class Rest:
     async def get(self, request: Request) -> bytes:
         """The answer's body. Raises ExchangeError; ExchangeRefused where asking again is no use."""
         url = request.path if "://" in request.path else self._base + request.path
-        for _ in range(MAX_WAITS):
+        for wait in range(MAX_WAITS + 1):
             await self._wait_turn()
             try:
                 async with self._session.get(
                     url, params=dict(request.query), allow_redirects=False
                 ) as got:
-                    if got.status == 429:
-                        await asyncio.sleep(_retry_after(got.headers.get("Retry-After")))
-                        continue
-                    if got.status != 200:
-                        kind = ExchangeRefused if got.status in (301, 302, 401, 403, 404) else None
-                        raise (kind or ExchangeError)(f"{url} answered {got.status}")
-                    return await _read(got, url)
+                    if got.status == 200:
+                        return await _read(got, url)
+                    refusal = _refusal(url, got)
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                reason = str(error) or type(error).__name__
+                reason = shown(str(error) or type(error).__name__)
                 raise ExchangeError(f"cannot reach {url}: {reason}") from error
-        raise ExchangeError(
-            f"{url} answered 429 {MAX_WAITS} times", hint="lower rate_limit_per_second"
-        )
+            if got.status != 429 or refusal.retry_after_s > LONGEST_WAIT_S or wait == MAX_WAITS:
+                break
+            # Here, with the pages before it in hand: from the first it might never get through.
+            log.info("%s", refusal.message)
+            await asyncio.sleep(refusal.retry_after_s or 1.0)
+        raise refusal
 
     async def _wait_turn(self) -> None:
         async with self._turn:
@@ -64,6 +70,11 @@ async def open_rest(feed: ResolvedFeed, exchange: Exchange) -> AsyncIterator[Res
         yield Rest(session, base, feed.rate_limit_per_second)
 
 
+def _refusal(url: str, answer: aiohttp.ClientResponse) -> ExchangeError:
+    after_s = asked_s(answer.headers.get("Retry-After"), datetime.now(UTC))
+    return explain_status(url, answer.status, after_s, answer.headers.get("Location"))
+
+
 async def _read(answer: aiohttp.ClientResponse, url: str) -> bytes:
     body = bytearray()
     async for piece in answer.content.iter_chunked(1 << 16):
@@ -71,8 +82,3 @@ async def _read(answer: aiohttp.ClientResponse, url: str) -> bytes:
         if len(body) > MAX_ANSWER_BYTES:
             raise ExchangeError(f"{url} answered more than {MAX_ANSWER_BYTES} bytes")
     return bytes(body)
-
-
-def _retry_after(value: str | None) -> float:
-    """Seconds that the exchange asks to wait, at most a minute."""
-    return min(float(value), 60.0) if value and value.isdigit() else 1.0

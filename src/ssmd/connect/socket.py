@@ -1,7 +1,6 @@
 """One WebSocket: picows' callbacks -> the tape, stamped where the bytes are read."""
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,20 +9,16 @@ from picows import (
     WSCloseCode,
     WSError,
     WSFrame,
-    WSHandshakeError,
-    WSInvalidURL,
     WSListener,
     WSMsgType,
     WSTransport,
     ws_connect,
 )
 
+from ssmd.connect.refusal import explain, hung_up
 from ssmd.connect.tape import Hear, Tape
-from ssmd.errors import ExchangeError, ExchangeRefused
 
 HANDSHAKE_TIMEOUT_S = 10.0
-REFUSALS = frozenset({400, 401, 403, 404, 410})
-"""Handshake answers that the same request will get again."""
 _WHOLE = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})
 
 
@@ -123,46 +118,19 @@ async def open_socket(url: str, headers: Mapping[str, str], socket: Socket) -> W
     """Raises ExchangeError, or ExchangeRefused where a retry cannot help."""
     options: dict[str, Any] = {"extra_headers": dict(headers)} if headers else {}
     try:
-        transport, _ = await ws_connect(
-            lambda: socket,
-            url,
-            websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
-            max_redirects=0,
-            max_frame_size=socket._max_bytes + 16,
-            enable_auto_pong=True,
-            **options,
-        )
+        # picows' own time-out begins when TCP and TLS are through, which may take minutes.
+        async with asyncio.timeout(HANDSHAKE_TIMEOUT_S * 1.5):
+            transport, _ = await ws_connect(
+                lambda: socket,
+                url,
+                websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+                max_redirects=0,
+                max_frame_size=socket._max_bytes + 16,
+                enable_auto_pong=True,
+                **options,
+            )
     except (WSError, OSError, TimeoutError, ValueError) as error:
         raise explain(url, error) from error
+    if socket.transport is None:  # picows hands on a connection that ended in its handshake
+        raise hung_up(url)
     return transport
-
-
-def explain(url: str, error: Exception) -> ExchangeError:
-    """What went wrong at opening, told apart into worth a retry and not."""
-    where = url.partition("?")[0]
-    if isinstance(error, WSInvalidURL):
-        return ExchangeRefused(f"{where} is no WebSocket URL", hint="see the feed's endpoint")
-    if isinstance(error, WSHandshakeError) and error.response is not None:
-        return _explain_status(where, int(error.response.status), error)
-    if isinstance(error, ssl.SSLError):
-        return ExchangeError(f"TLS with {where} failed: {error.reason or error}")
-    if isinstance(error, TimeoutError):
-        return ExchangeError(f"{where} did not answer in {HANDSHAKE_TIMEOUT_S:g} s")
-    reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-    return ExchangeError(f"cannot reach {where}: {reason}")
-
-
-def _explain_status(where: str, status: int, error: WSHandshakeError) -> ExchangeError:
-    if 300 <= status < 400:
-        target = error.response.headers.get("Location") if error.response is not None else None
-        return ExchangeRefused(
-            f"{where} redirects to {target or 'elsewhere'} ({status}), which is not followed",
-            hint="put the address it moved to into the feed's endpoint",
-        )
-    if status in (401, 403):
-        return ExchangeRefused(
-            f"{where} refused us ({status})", hint="check the key of this feed, and the clock"
-        )
-    if status in REFUSALS:
-        return ExchangeRefused(f"{where} answered {status}", hint="see the feed's endpoint")
-    return ExchangeError(f"{where} answered {status}")
