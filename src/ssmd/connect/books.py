@@ -90,6 +90,8 @@ class Books:
             self._alive(header.sym, now)
         for sym in verdict.synced:
             self._synced(tape, sym, now)
+        for sym in verdict.voided:
+            self._void(tape, sym, now)
         for fault in verdict.faults:
             books = [sym for sym in fault.books if sym in self._books]
             facts = {"grp": fault.grp, "first_seq": fault.first_seq, "last_seq": fault.last_seq}
@@ -165,6 +167,13 @@ class Books:
             book.synced = now
             self._turn(tape, book, "synced")
             self._gaps.settle(tape, sym)
+
+    def _void(self, tape: Tape, sym: str, now: float) -> None:
+        """No fault: but if the new snapshot does not come by itself, it is asked for."""
+        book = self._books.get(sym)
+        if book is not None and book.state == "synced":
+            book.due = now + self._snapshot_s
+            self._turn(tape, book, "snapshotting", "new_epoch")
 
     def _turn(self, tape: Tape, book: Book, state: State, cause: str | None = None) -> None:
         if book.state == state:

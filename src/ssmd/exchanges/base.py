@@ -111,6 +111,8 @@ class Verdict(Struct, frozen=True, gc=False):
     faults: tuple[Fault, ...] = ()
     synced: tuple[str, ...] = ()
     """Instruments whose books begin anew with the snapshot in this message."""
+    voided: tuple[str, ...] = ()
+    """Instruments whose books are over, by the exchange's rules; it sends new ones unasked."""
     touched: tuple[str, ...] = ()
     """Instruments, as subscriptions name them, that the message is about, where that is not the
     header's ``sym`` alone."""
