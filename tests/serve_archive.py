@@ -109,6 +109,8 @@ def feeds() -> dict[str, ResolvedFeed]:
             instruments=Instruments(),
             max_symbols_per_connection=None,
             rate_limit_per_second=None,
+            stale_after_s=60.0,
+            rest_stands_in=True,
             key=None,
         )
         for name in ("kalshi", "polymarket")

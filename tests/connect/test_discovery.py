@@ -38,7 +38,8 @@ GOOD = answering(json.dumps(PAIRS).encode())
 async def found(url: str) -> list[str]:
     feed = ResolvedFeed(
         name="kraken", exchange="kraken", endpoint="ws://127.0.0.1:1",
-        rest_endpoint=url.replace("ws://", "http://").removesuffix("/feed"), channels=(),
+        rest_endpoint=url.replace("ws://", "http://").removesuffix("/feed"),
+        rest_stands_in=True, channels=(),
         depth=None, instruments=Instruments(), max_symbols_per_connection=None,
         rate_limit_per_second=None, stale_after_s=60.0, key=None,
     )  # fmt: skip

@@ -126,6 +126,7 @@ def _feed(
             config.feeds[name],
             endpoint=sim.ws_url(exchange),
             rest_endpoint=sim.rest_url(exchange),
+            rest_stands_in=True,
             rate_limit_per_second=None,
             stale_after_s=stale_after_s,
         )

@@ -106,6 +106,7 @@ def _resolve(root: Path, environment: Environment, feed: Feed) -> ResolvedFeed:
         exchange=feed.exchange or name.replace("-", "_"),
         endpoint=endpoint or version.endpoint,
         rest_endpoint=rest or version.rest_endpoint or "",
+        rest_stands_in=bool(rest),
         channels=tuple(feed.channels),
         depth=feed.depth,
         instruments=feed.instruments,

@@ -209,6 +209,8 @@ class ResolvedFeed(Struct, kw_only=True, frozen=True):
     exchange: str
     endpoint: str
     rest_endpoint: str
+    rest_stands_in: bool
+    """The REST endpoint stands in for all hosts of the exchange (a simulator, a proxy)."""
     channels: tuple[str, ...]
     depth: int | None
     instruments: Instruments

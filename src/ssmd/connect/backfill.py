@@ -88,4 +88,4 @@ class Backfill:
 
 
 def _of_trades(gap: Gap) -> bool:
-    return gap.cause == "sequence" and gap.sym is not None and not gap.carried_books
+    return gap.cause == "sequence" and not gap.carried_books

@@ -112,14 +112,24 @@ class FeedCapture:
         if stop.is_set():
             return
         async with asyncio.TaskGroup() as tasks:
-            for plan in self._plans(symbols):
-                # What takes no symbols is the first shard's.
-                wanted = [w for w in plan.subscriptions if w.symbols or self.shard.index == 1]
-                if wanted:
-                    self._open(wanted, tasks, stop)
-                await wait(stop, HANDSHAKE_SPACING_S)
+            await self._open_all(symbols, tasks, stop)
             await self._refresh(set(symbols), tasks, stop)
         self.state = "closed"
+
+    async def _open_all(
+        self, symbols: list[str], tasks: asyncio.TaskGroup, stop: asyncio.Event
+    ) -> None:
+        """The first connections. With no symbols a plan would be for all that the exchange has."""
+        if not symbols:
+            self.state, self.detail = "idle", "the exchange lists no instrument that is wanted"
+            log.warning("%s: %s", self.feed.name, self.detail)
+            return
+        for plan in self._plans(symbols):
+            # What takes no symbols is the first shard's.
+            wanted = [w for w in plan.subscriptions if w.symbols or self.shard.index == 1]
+            if wanted:
+                self._open(wanted, tasks, stop)
+            await wait(stop, HANDSHAKE_SPACING_S)
 
     # --- instruments ----------------------------------------------------------------------------
 
@@ -182,6 +192,9 @@ class FeedCapture:
     async def _change(
         self, known: set[str], found: set[str], tasks: asyncio.TaskGroup, stop: asyncio.Event
     ) -> None:
+        if not self.connections:
+            await self._open_all(sorted(found), tasks, stop)
+            return
         gone, fresh = known - found, sorted(found - known)
         if gone or fresh:
             log.info("%s: %d new instruments, %d gone", self.feed.name, len(fresh), len(gone))

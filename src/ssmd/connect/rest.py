@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -26,8 +27,17 @@ LONGEST_WAIT_S = 60.0
 class Rest:
     """One client per feed: its calls share one rate."""
 
-    def __init__(self, session: aiohttp.ClientSession, base: str, per_second: float | None) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        base: str,
+        per_second: float | None,
+        *,
+        stands_in: bool = False,
+    ) -> None:
+        """``stands_in``: the base answers for every host that a request names."""
         self._session = session
+        self._stands_in = stands_in
         self._base = base.rstrip("/")
         self._pause_s = 1 / per_second if per_second else 0.0
         self._next = 0.0
@@ -35,7 +45,7 @@ class Rest:
 
     async def get(self, request: Request) -> bytes:
         """The answer's body. Raises ExchangeError; ExchangeRefused where asking again is no use."""
-        url = request.path if "://" in request.path else self._base + request.path
+        url = self._url(request.path)
         for wait in range(MAX_WAITS + 1):
             await self._wait_turn()
             try:
@@ -55,6 +65,11 @@ class Rest:
             await asyncio.sleep(refusal.retry_after_s or 1.0)
         raise refusal
 
+    def _url(self, path: str) -> str:
+        if "://" not in path:
+            return self._base + path
+        return self._base + urlsplit(path).path if self._stands_in else path
+
     async def _wait_turn(self) -> None:
         async with self._turn:
             await asyncio.sleep(max(0.0, self._next - time.monotonic()))
@@ -67,7 +82,7 @@ async def open_rest(feed: ResolvedFeed, exchange: Exchange) -> AsyncIterator[Res
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         base = feed.rest_endpoint or exchange.rest_endpoint
-        yield Rest(session, base, feed.rate_limit_per_second)
+        yield Rest(session, base, feed.rate_limit_per_second, stands_in=feed.rest_stands_in)
 
 
 def _refusal(url: str, answer: aiohttp.ClientResponse) -> ExchangeError:
