@@ -94,8 +94,8 @@ class Header(NamedTuple):
     """What an exchange's ``classify`` reads off a frame. ``None`` where the frame has none.
 
     ``kind`` tells the connector what to do beyond keeping the frame: ``data`` is market data and
-    proves life, ``ack`` and ``error`` answer a command of ours, ``idle`` is anything that does not
-    prove that data flows (heartbeats, pongs, greetings).
+    proves life, ``ack`` and ``error`` answer a command of ours, ``status`` says how the exchange
+    is, ``idle`` is anything that does not prove that data flows (heartbeats, pongs, greetings).
     """
 
     type: str
@@ -103,7 +103,7 @@ class Header(NamedTuple):
     ts_ns: int | None = None
     seq: int | None = None
     grp: str | None = None
-    kind: Literal["data", "ack", "error", "idle"] = "data"
+    kind: Literal["data", "ack", "error", "status", "idle"] = "data"
 
 
 _encoder = msgspec.json.Encoder()

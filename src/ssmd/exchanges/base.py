@@ -68,6 +68,8 @@ class Request(Struct, frozen=True):
 
     path: str
     query: Mapping[str, str] = {}
+    context: tuple[str, ...] = ()
+    """What the exchange's file wants to know again when it reads the answer."""
 
 
 class Page(Struct, frozen=True):

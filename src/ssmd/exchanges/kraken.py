@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw, Struct
 
 from ssmd import message as wire
 from ssmd.errors import ConfigError, ContractError, ExchangeError
+from ssmd.exchanges import kraken_rest
 from ssmd.exchanges.base import (
     Answer,
     Command,
@@ -31,7 +32,7 @@ from ssmd.exchanges.times import rfc3339_ns
 from ssmd.message import AnyRecord, BookSnapshot, Header, Message
 
 SYMBOLS_PER_COMMAND: Final = 100
-_IDLE: Final = frozenset({"heartbeat", "status"})
+_KINDS: Final[Mapping[str, Literal["idle", "status"]]] = {"heartbeat": "idle", "status": "status"}
 _SYMBOL_CHANNELS: Final = ("ticker", "trade", "book")
 _FATAL: Final = ("not supported", "unsupported", "invalid", "not found")
 
@@ -150,8 +151,8 @@ class Kraken:
             return _classify_loosely(frame)
         if head.channel is None:
             return _classify_reply(head)
-        if head.channel in _IDLE:
-            return Header(head.channel, kind="idle")
+        if head.channel in _KINDS:
+            return Header(head.channel, kind=_KINDS[head.channel])
         if not isinstance(head.data, list) or not head.data:
             return Header(head.channel)
         sym = head.data[0].symbol
@@ -195,18 +196,22 @@ class Kraken:
         return KrakenContinuity()
 
     def book_request(self, symbol: str) -> Request:
-        raise ExchangeError("not yet")
+        return kraken_rest.book_request(symbol)
 
     def book_answer(self, symbol: str, body: bytes) -> BookSnapshot:
-        raise ExchangeError("not yet")
+        """The book in an answer; raises ExchangeError."""
+        return kraken_rest.book_answer(symbol, body)
 
     def trades_request(self, symbol: str, since_ns: int, until_ns: int) -> Request | None:
-        return None
+        return kraken_rest.trades_request(symbol, since_ns, until_ns)
 
     def trades_answer(self, request: Request, body: bytes) -> TradesPage:
-        raise ExchangeError("not yet")
+        """The trades in an answer; raises ExchangeError."""
+        return kraken_rest.trades_answer(request, body)
 
     def quiet(self, now_ns: int) -> bool:
+        """Markets trade at all hours; maintenance is told on the ``status`` channel, where there
+        is one."""
         return False
 
     def instruments_request(self, filter: Mapping[str, str]) -> Request:
@@ -238,7 +243,7 @@ def _classify_loosely(frame: bytes) -> Header:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _classify_stranger(frame)
     if isinstance(head.channel, str) and head.channel:
-        return Header(head.channel, kind="idle" if head.channel in _IDLE else "data")
+        return Header(head.channel, kind=_KINDS.get(head.channel, "data"))
     name = head.method
     return Header(name if isinstance(name, str) and name else wire.UNKNOWN, kind="idle")
 

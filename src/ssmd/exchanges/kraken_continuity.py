@@ -16,6 +16,7 @@ from ssmd.exchanges.kraken_records import (
     TradeEntry,
     decode_book,
     decode_instruments,
+    decode_status,
     decode_trades,
 )
 from ssmd.message import Header, Level
@@ -23,7 +24,6 @@ from ssmd.message import Header, Level
 DEPTHS: Final = (10, 25, 100, 500, 1000)
 CHECKED_LEVELS: Final = 10
 _MOST_DIGITS: Final = 60
-_RANK: Final = {"verified": 0, "unverified": 1, "broken": 2}
 
 Widths = tuple[int, int]
 """Decimals of prices and sizes."""
@@ -193,8 +193,7 @@ class KrakenContinuity:
         self._depths: dict[str, int] = {}
         self._widths: dict[str, Widths] = {}
         self._trade_ids: dict[str, int] = {}
-
-    paused = False
+        self.paused = False
 
     def top(self, sym: str) -> Top | None:
         book = self._books.get(sym)
@@ -202,13 +201,15 @@ class KrakenContinuity:
 
     def check(self, header: Header, frame: bytes) -> Verdict:
         if header.type == "book":
-            return self._check_book(frame)
+            return self._check_book(header, frame)
         if header.type == "trade":
             return self._check_trades(frame)
         if header.type == "instrument":
             self._learn_widths(frame)
         elif header.kind == "ack":
             self._learn_ack(frame)
+        elif header.type == "status":
+            self._learn_status(frame)
         return UNVERIFIED
 
     # --- what other messages tell ---------------------------------------------------------------
@@ -228,6 +229,12 @@ class KrakenContinuity:
         elif result.channel == "book" and result.depth:
             self._depths[result.symbol] = result.depth
 
+    def _learn_status(self, frame: bytes) -> None:
+        """While the system is not ``online`` (maintenance, cancel_only, post_only) little or
+        nothing is to be expected."""
+        for system in decode_status(frame).data:
+            self.paused = system.system in ("maintenance", "cancel_only")
+
     def _learn_widths(self, frame: bytes) -> None:
         for pair in decode_instruments(frame).data.pairs:
             if pair.price_precision is not None and pair.qty_precision is not None:
@@ -235,12 +242,32 @@ class KrakenContinuity:
 
     # --- books ----------------------------------------------------------------------------------
 
-    def _check_book(self, frame: bytes) -> Verdict:
-        decoded = decode_book(frame)
-        w = _worst([self._check_entry(decoded.type, entry) for entry in decoded.data])
-        if decoded.type == "snapshot" and w.state != "broken":
-            return Verdict(w.state, w.faults, tuple(e.symbol for e in decoded.data))
-        return w
+    def _check_book(self, header: Header, frame: bytes) -> Verdict:
+        try:
+            decoded = decode_book(frame)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return self._unreadable(header.sym)
+        entries = decoded.data
+        verdict = _merged([self._check_entry(decoded.type, entry) for entry in entries])
+        if decoded.type != "snapshot" and len(entries) == 1:
+            return verdict
+        synced = (
+            [e.symbol for e in entries if self._books[e.symbol].synced]
+            if (decoded.type == "snapshot")
+            else []
+        )
+        touched = tuple(entry.symbol for entry in entries)
+        return Verdict(verdict.state, verdict.faults, tuple(synced), touched=touched)
+
+    def _unreadable(self, sym: str | None) -> Verdict:
+        """A book message that cannot be applied; where not even its symbol is sure, any book may
+        have missed it."""
+        spoilt = tuple(
+            name for name, book in self._books.items() if book.synced and sym in (None, name)
+        )
+        for name in spoilt:
+            self._books[name].clear()
+        return broken(Fault("unreadable", sym, books=spoilt))
 
     def _check_entry(self, kind: str, entry: BookEntry) -> Verdict:
         sym = entry.symbol
@@ -251,7 +278,10 @@ class KrakenContinuity:
             book.synced = True
         elif book is None or not book.synced:
             return UNVERIFIED
-        book.apply(entry)
+        try:
+            book.apply(entry)
+        except (ValueError, ArithmeticError):
+            return self._unreadable(sym)
         if book.crossed:
             book.clear()
             return broken(Fault("crossed", sym, books=(sym,)))
@@ -277,11 +307,11 @@ class KrakenContinuity:
     def _check_trades(self, frame: bytes) -> Verdict:
         decoded = decode_trades(frame)
         if decoded.type != "snapshot":
-            return _worst([self._check_trade(trade) for trade in decoded.data])
+            return _merged([self._check_trade(trade) for trade in decoded.data])
         # The latest trades, in no promised order. Those that were here before prove nothing.
         trades = sorted(decoded.data, key=lambda trade: trade.trade_id)
         found = [self._check_trade(trade) for trade in trades]
-        return _worst([verdict for verdict in found if verdict is not UNVERIFIED])
+        return _merged([verdict for verdict in found if verdict is not UNVERIFIED])
 
     def _check_trade(self, trade: TradeEntry) -> Verdict:
         sym, number = trade.symbol, trade.trade_id
@@ -300,6 +330,11 @@ def _offered(levels: int) -> int:
     return next((depth for depth in DEPTHS if depth >= levels), levels)
 
 
-def _worst(verdicts: Sequence[Verdict]) -> Verdict:
-    """One for the whole frame: a gap goes before doubt, and doubt before proof."""
-    return max(verdicts, key=lambda verdict: _RANK[verdict.state], default=UNVERIFIED)
+def _merged(verdicts: Sequence[Verdict]) -> Verdict:
+    """One for the whole frame, with every fault: a gap goes before doubt, doubt before proof."""
+    if len(verdicts) == 1:
+        return verdicts[0]
+    faults = tuple(fault for verdict in verdicts for fault in verdict.faults)
+    if faults:
+        return broken(*faults)
+    return VERIFIED if verdicts and all(v is VERIFIED for v in verdicts) else UNVERIFIED

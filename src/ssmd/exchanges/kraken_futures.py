@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct
 
 from ssmd import message as wire
 from ssmd.errors import ContractError, ExchangeError
+from ssmd.exchanges import kraken_futures_rest
 from ssmd.exchanges.base import (
     UNVERIFIED,
     VERIFIED,
@@ -186,18 +187,22 @@ class KrakenFutures:
         return FuturesContinuity()
 
     def book_request(self, symbol: str) -> Request:
-        raise ExchangeError("not yet")
+        return kraken_futures_rest.book_request(symbol)
 
     def book_answer(self, symbol: str, body: bytes) -> BookSnapshot:
-        raise ExchangeError("not yet")
+        """The book in an answer; raises ExchangeError."""
+        return kraken_futures_rest.book_answer(symbol, body)
 
     def trades_request(self, symbol: str, since_ns: int, until_ns: int) -> Request | None:
-        return None
+        return kraken_futures_rest.trades_request(symbol, since_ns, until_ns)
 
     def trades_answer(self, request: Request, body: bytes) -> TradesPage:
-        raise ExchangeError("not yet")
+        """The trades in an answer; raises ExchangeError."""
+        return kraken_futures_rest.trades_answer(request, body)
 
     def quiet(self, now_ns: int) -> bool:
+        """Markets trade at all hours; maintenance is told on the ``status`` channel, where there
+        is one."""
         return False
 
     def instruments_request(self, filter: Mapping[str, str]) -> Request:

@@ -243,6 +243,11 @@ class KrakenVenue:
             result = {"status": "online", "timestamp": _rfc3339(world.now_ns())}
         elif route == "/Time":
             result = {"unixtime": world.now_ns() // 1_000_000_000}
+        elif route in ("/Depth", "/Trades"):
+            market = world.market(_symbol(query.get("pair", "")))
+            if market is None:
+                return Reply(200, b'{"error":["EQuery:Unknown asset pair"]}')
+            result = _depth(market, query) if route == "/Depth" else _trades(world, market, query)
         else:
             return Reply(404, b'{"error":["EGeneral:Unknown method"]}')
         return Reply(200, msgspec.json.encode({"error": [], "result": result}))
@@ -303,6 +308,47 @@ def _asset_pair(index: int) -> tuple[str, dict[str, Any]]:
 def _rfc3339(ts_ns: int) -> str:
     seconds, rest = divmod(ts_ns, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+
+
+def _symbol(pair: str) -> str:
+    """The symbol of a pair as REST names it: XBTUSD."""
+    return next((sym for sym in INDEX if _rest_name(sym) == pair), "")
+
+
+def _rest_name(sym: str) -> str:
+    return "".join(REST_NAMES.get(part, part) for part in sym.split("/"))
+
+
+def _depth(market: Market, query: Mapping[str, str]) -> dict[str, Any]:
+    count = int(query["count"]) if query.get("count", "").isdigit() else 100
+    price, size = market.listing.price_decimals, market.listing.size_decimals
+    bids, asks = (
+        [[text(at, price), text(much, size), 0] for at, much in side]
+        for side in market.book.top(count)
+    )
+    return {_rest_name(market.sym): {"asks": asks, "bids": bids}}
+
+
+def _trades(world: World, market: Market, query: Mapping[str, str]) -> dict[str, Any]:
+    """Those after ``since`` (ns), the oldest first."""
+    since = int(query["since"]) if query.get("since", "").isdigit() else 0
+    count = min(int(query["count"]) if query.get("count", "").isdigit() else 1000, 1000)
+    found = [t for t in world.recent if t.market is market and t.ts_ns > since][:count]
+    price, size = market.listing.price_decimals, market.listing.size_decimals
+    rows = [
+        [
+            text(trade.price, price),
+            text(trade.size, size),
+            msgspec.Raw(text(trade.ts_ns // 1000, 6).encode()),
+            trade.taker[0],
+            "l",
+            "",
+            trade.number,
+        ]
+        for trade in found
+    ]
+    last = found[-1].ts_ns if found else since
+    return {_rest_name(market.sym): rows, "last": str(last)}
 
 
 KRAKEN = KrakenVenue()

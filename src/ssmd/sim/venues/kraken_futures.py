@@ -3,10 +3,12 @@
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
 
+from ssmd.exchanges.times import rfc3339_ns
 from ssmd.sim.market import Change, Life, Listing, Market, Trade, text
 from ssmd.sim.venues.base import Keys, Reply
 from ssmd.sim.world import World
@@ -205,6 +207,11 @@ class FuturesVenue:
             body["instruments"] = [_describe(index) for index in listed]
         elif route == "/tickers":
             body["tickers"] = [{"symbol": PRODUCTS[index]} for index in listed]
+        elif route in ("/orderbook", "/history"):
+            market = world.market(query.get("symbol", ""))
+            if market is None:
+                return Reply(200, b'{"result":"error","error":"invalidArgument: symbol"}')
+            body |= _orderbook(market) if route == "/orderbook" else _history(world, market, query)
         else:
             return Reply(404, b'{"result":"error","error":"notFound"}')
         return Reply(200, msgspec.json.encode(body))
@@ -229,6 +236,43 @@ def _describe(index: int) -> dict[str, Any]:
         "quote": "USD",
         "pair": f"{BASES[index]}:USD",
         "contractValueTradePrecision": 4,
+    }
+
+
+def _orderbook(market: Market) -> dict[str, Any]:
+    price, size = market.listing.price_decimals, market.listing.size_decimals
+    bids, asks = (
+        [
+            [msgspec.Raw(text(at, price).encode()), msgspec.Raw(text(much, size).encode())]
+            for at, much in side
+        ]
+        for side in market.book.top(1000)
+    )
+    return {"orderBook": {"bids": bids, "asks": asks}}
+
+
+def _history(world: World, market: Market, query: Mapping[str, str]) -> dict[str, Any]:
+    """The newest hundred until ``lastTime``, the newest first."""
+    until_ns = rfc3339_ns(query.get("lastTime", "")) or world.now_ns()
+    found = [t for t in world.recent if t.market is market and t.ts_ns <= until_ns]
+    return {"history": [_executed(trade) for trade in reversed(found[-100:])]}
+
+
+def _rfc3339(ns: int) -> str:
+    seconds, rest = divmod(ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"
+
+
+def _executed(trade: Trade) -> dict[str, Any]:
+    listing = trade.market.listing
+    return {
+        "time": _rfc3339(trade.ts_ns),
+        "trade_id": trade.number,
+        "price": msgspec.Raw(text(trade.price, listing.price_decimals).encode()),
+        "size": msgspec.Raw(text(trade.size, listing.size_decimals).encode()),
+        "side": trade.taker,
+        "type": "fill",
+        "uid": str(uuid.UUID(int=trade.market.index << 64 | trade.number)),
     }
 
 
