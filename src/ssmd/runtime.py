@@ -142,6 +142,8 @@ def set_up_logging(name: str, stream: TextIO | None = None) -> None:
     )
     for noisy in ("picows", "nats", "aiohttp.access", "asyncio", "hypercorn"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    if level != "DEBUG":  # how a connection broke is said once, by its feed
+        logging.getLogger("picows.client").setLevel(logging.CRITICAL)
 
 
 def backoff(base_s: float = 0.5, cap_s: float = 30.0) -> Iterator[float]:

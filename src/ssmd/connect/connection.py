@@ -55,6 +55,7 @@ class Connection:
         self._identity = identity
         self._on_full = on_full
         self._socket: Socket | None = None
+        self._ending = ""
         self._request_id = 1
         self._pending: dict[int, tuple[float, Command]] = {}
         self._groups: dict[str, Subscription] = {}
@@ -74,7 +75,7 @@ class Connection:
                     delays = backoff()
                 if stop.is_set() or self.retire.is_set():
                     break
-                self._turn("backoff", "the exchange closed the connection")
+                self._turn("backoff", self._ending)
                 delay = next(delays)
             except (ExchangeError, KeyFault) as error:
                 refused = isinstance(error, ExchangeRefused | KeyFault)
@@ -132,6 +133,7 @@ class Connection:
                 cause, socket.fault = "protocol", f"{type(error).__name__}: {error}"
         finally:
             self._socket = None
+            self._ending = socket.ending
             self._close_note(socket, cause)
         if socket.fault:
             raise ExchangeError(f"{self._url}: {socket.fault}")
