@@ -80,7 +80,7 @@ class Captured:
         return found
 
 
-def configure(folder: Path, endpoints: Mapping[str, str], transport: str = "embedded") -> Path:
+def configure(folder: Path, endpoints: Mapping[str, str]) -> Path:
     """A configuration folder with an environment ``test`` of these feeds."""
     for part in ("feeds", "environments"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def configure(folder: Path, endpoints: Mapping[str, str], transport: str = "embe
     )
     (folder / "environments" / "test.yaml").write_text(
         f"name: test\nfeeds: [{', '.join(endpoints)}]\nschema: message:v1\n"
-        f"transport: {{url: '{transport}'}}\n" + (keys if "kalshi" in endpoints else "")
+        + (keys if "kalshi" in endpoints else "")
     )
     return folder
 

@@ -13,7 +13,11 @@ _ACCEPT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 def trade(number: int) -> bytes:
     """A market data frame of Kraken."""
-    return b'{"channel":"trade","type":"update","data":[{"symbol":"BTC/USD","qty":%d}]}' % number
+    return (
+        b'{"channel":"trade","type":"update","data":[{"symbol":"BTC/USD","side":"buy",'
+        b'"price":7.1,"qty":1.0,"ord_type":"market","trade_id":%d,'
+        b'"timestamp":"2026-11-23T12:00:00.000001Z"}]}' % number
+    )
 
 
 def frame(payload: bytes, kind: int = TEXT, *, last: bool = True) -> bytes:

@@ -35,7 +35,12 @@ IDLE_BATCH_S = 5.0
 CHUNK = 256
 
 START, APPEND, COMMIT = 0, 1, 3
-REFUSALS = {10205: "batch publishing is switched off on the stream"}
+REFUSALS = {
+    10205: "batch publishing is switched off on the stream",
+    10054: "a message is longer than the stream takes",
+    10077: "a message is longer than the stream takes",
+}
+"""JetStream's codes for what sending again cannot help."""
 
 
 class Pending(NamedTuple):

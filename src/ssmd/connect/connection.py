@@ -74,6 +74,7 @@ class Connection:
         self._clocked = time.monotonic()
         self._away: Gap | None = None
         """From the last end that nobody wanted to when its books, or else data, are here again."""
+        self._ending = ""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` or ``retire``."""
@@ -85,7 +86,7 @@ class Connection:
                     delays = backoff()
                 if stop.is_set() or self.retire.is_set():
                     break
-                self._turn("backoff", "the exchange closed the connection")
+                self._turn("backoff", self._ending)
                 delay = next(delays)
             except (ExchangeError, KeyFault) as error:
                 refused = isinstance(error, ExchangeRefused | KeyFault)
@@ -146,6 +147,7 @@ class Connection:
                 cause, socket.fault = "protocol", f"{type(error).__name__}: {error}"
         finally:
             self.commands.close()
+            self._ending = socket.ending
             self._close_note(socket, cause)
         if socket.fault:
             raise ExchangeError(f"{self._url}: {socket.fault}")

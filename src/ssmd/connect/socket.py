@@ -15,7 +15,7 @@ from picows import (
     ws_connect,
 )
 
-from ssmd.connect.refusal import explain, hung_up
+from ssmd.connect.refusal import explain, hung_up, shown
 from ssmd.connect.tape import Hear, Tape
 
 HANDSHAKE_TIMEOUT_S = 10.0
@@ -64,11 +64,19 @@ class Socket(WSListener):
             self._fragment(frame.get_payload_as_memoryview(), frame.fin, recv_ns, mono_ns)
         elif kind == WSMsgType.CLOSE:
             code = frame.get_close_code()
-            self.close_code = None if code is None else code.value
+            # picows says 0 where the exchange gave no code.
+            self.close_code = (code.value or None) if code is not None else None
             message = frame.get_close_message() or b""
             self.close_reason = bytes(message).decode(errors="replace") or None
             transport.send_close(code or WSCloseCode.OK)
             transport.disconnect()
+
+    @property
+    def ending(self) -> str:
+        """How the exchange closed the connection, in its own words."""
+        words = [str(self.close_code or ""), shown(self.close_reason or "")]
+        said = " ".join(word for word in words if word)
+        return f"the exchange closed the connection{f' ({said})' if said else ''}"
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.closed.set()
