@@ -10,10 +10,11 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from ssmd.archive.writer import About, Writer
+from ssmd.archive.writer import Writer
 from ssmd.bus import Bus, Deliveries, Delivery
 from ssmd.config import Config
 from ssmd.runtime import backoff, wait
+from ssmd.store.header import About
 
 log = logging.getLogger(__name__)
 
