@@ -9,7 +9,7 @@ from ssmd.connect import tape
 from ssmd.errors import ContractError
 from ssmd.exchanges import EXCHANGES
 from ssmd.message import Message
-from ssmd.store import manifest
+from ssmd.store.tally import recover
 
 CHECKS = {name: exchange.continuity() for name, exchange in EXCHANGES.items()}
 
@@ -38,6 +38,6 @@ def segment(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "000000-000000000001.jsonl.gz"
         path.write_bytes(content)
-        tally, end = manifest.recover(path)
+        tally, end = recover(path)
         assert end <= len(content)
         assert tally.records >= len(tally.blocks)

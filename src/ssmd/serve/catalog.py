@@ -10,8 +10,8 @@ from msgspec import Struct, field
 
 from ssmd.dataset import Archive, Summary
 from ssmd.store import manifest as manifests
-from ssmd.store.manifest import Tally
 from ssmd.store.segment import PART, Block
+from ssmd.store.tally import Tally, recover
 
 _MIB: Final = 1_048_576
 FLOW_NS: Final = 330 * 1_000_000_000
@@ -117,7 +117,7 @@ class Catalog:
         for name, path in unnamed.items():
             known = self._open.setdefault(name, _Open(Tally()))
             try:
-                _, known.end = manifests.recover(path, known.tally, known.end)
+                _, known.end = recover(path, known.tally, known.end)
             except FileNotFoundError:
                 return None
             facts.add(known.tally)
