@@ -15,6 +15,7 @@ from ssmd.dataset import Archive
 from ssmd.exchanges import EXCHANGES
 from ssmd.message import Message
 from ssmd.serve.app import create_app
+from ssmd.serve.roles import Roles
 from ssmd.serve.server import serve_on
 from ssmd.serve.tail import Tail
 
@@ -119,12 +120,17 @@ def feeds() -> dict[str, ResolvedFeed]:
 
 @contextlib.asynccontextmanager
 async def serving(
-    root: Path, *, key: str | None = None, tail: Tail | None = None
+    root: Path,
+    *,
+    key: str | None = None,
+    tail: Tail | None = None,
+    roles: Roles | None = None,
+    port: int = 0,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of the application, served by Hypercorn."""
-    app = create_app(Archive(root, ENV), feeds(), key=key, tail=tail)
+    app = create_app(Archive(root, ENV), feeds(), key=key, tail=tail, roles=roles)
     stop = asyncio.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve_on(listener, app, stop))

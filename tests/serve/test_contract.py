@@ -33,6 +33,7 @@ SAMPLE = f"/datasets/kalshi/{DAY}/sample"
 ENDPOINTS = {
     "/": Case("/", open=True, json=False),
     "/page.js": Case("/page.js", open=True, json=False),
+    "/feeds.js": Case("/feeds.js", open=True, json=False),
     "/page.css": Case("/page.css", open=True, json=False),
     "/health": Case("/health", open=True),
     "/ready": Case("/ready", open=True),

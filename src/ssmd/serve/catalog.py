@@ -1,9 +1,8 @@
 """What there is, at a glance: facts of every dataset, read again only where files changed."""
 
 import threading
-from itertools import takewhile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct, field
@@ -15,6 +14,16 @@ from ssmd.store.tally import Tally, recover
 
 _MIB: Final = 1_048_576
 FLOW_NS: Final = 330 * 1_000_000_000
+FLUSH_NS: Final = 2 * 1_000_000_000
+"""Longer than the archiver waits between two flushes, unless it is told to."""
+
+
+class Flush(NamedTuple):
+    """How many messages came between two moments."""
+
+    start_ns: int
+    end_ns: int
+    records: int
 
 
 class Facts(Struct):
@@ -24,8 +33,8 @@ class Facts(Struct):
     bytes: int = 0
     gaps: int = 0
     last_recv_ns: int = 0
-    flow: list[tuple[int, int]] = field(default_factory=list)
-    """Receive time and messages of every flush in the last minutes of the segments."""
+    flow: list[Flush] = field(default_factory=list)
+    """Every flush in the last minutes of the segments."""
     tickers: set[str] = field(default_factory=set)
     types: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
@@ -144,7 +153,9 @@ def _read(path: Path) -> Facts:
             entry
             for file in manifest.files
             if file.last_recv_ns > last_ns - FLOW_NS
-            for entry in _flow(msgspec.json.decode(file.blocks, type=list[Block]), last_ns)
+            for entry in _flow(
+                msgspec.json.decode(file.blocks, type=list[Block]), file.last_recv_ns
+            )
         ]
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return Facts()  # the segments are read instead
@@ -160,6 +171,15 @@ def _read(path: Path) -> Facts:
     )
 
 
-def _flow(blocks: list[Block], last_ns: int) -> list[tuple[int, int]]:
-    newest = takewhile(lambda block: block.first_recv_ns > last_ns - FLOW_NS, reversed(blocks))
-    return [(block.first_recv_ns, block.records) for block in newest]
+def _flow(blocks: list[Block], last_ns: int) -> list[Flush]:
+    flow, end_ns = [], last_ns + 1
+    for block in reversed(blocks):
+        start_ns = block.first_recv_ns
+        if start_ns < last_ns - FLOW_NS:
+            break
+        # Where nothing came for a while, the next flush does not tell when this one ended.
+        flow.append(
+            Flush(start_ns, max(start_ns + 1, min(end_ns, start_ns + FLUSH_NS)), block.records)
+        )
+        end_ns = start_ns
+    return flow

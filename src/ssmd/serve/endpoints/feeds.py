@@ -79,13 +79,16 @@ def _facts(context: Context, name: str, live: Live | None, now_ns: int) -> FeedF
 
 
 def _recent(days: list[Facts], now_ns: int) -> list[int]:
-    counts = [0] * STEPS
-    for day in days:
-        for recv_ns, records in day.flow:
-            step = STEPS - 1 - (now_ns - recv_ns) // (STEP_S * _NS)
+    """Each flush is spread over the stretches in which its messages came."""
+    begin_ns, step_ns = now_ns - STEPS * STEP_S * _NS, STEP_S * _NS
+    counts = [0.0] * STEPS
+    for start_ns, end_ns, records in (flush for day in days for flush in day.flow):
+        for step in range((start_ns - begin_ns) // step_ns, (end_ns - begin_ns) // step_ns + 1):
             if 0 <= step < STEPS:
-                counts[step] += records
-    return counts
+                from_ns = max(start_ns, begin_ns + step * step_ns)
+                to_ns = min(end_ns, begin_ns + (step + 1) * step_ns)
+                counts[step] += records * (to_ns - from_ns) / (end_ns - start_ns)
+    return [round(count) for count in counts]
 
 
 routes = [Route("/v1/feeds", feeds)]
