@@ -246,7 +246,10 @@ class KrakenContinuity:
         try:
             decoded = decode_book(frame)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return self._unreadable(header.sym)
+            spoilt = self._unreadable(header.sym)
+            if not spoilt.faults:
+                raise
+            return spoilt
         entries = decoded.data
         verdict = _merged([self._check_entry(decoded.type, entry) for entry in entries])
         if decoded.type != "snapshot" and len(entries) == 1:
@@ -267,7 +270,7 @@ class KrakenContinuity:
         )
         for name in spoilt:
             self._books[name].clear()
-        return broken(Fault("unreadable", sym, books=spoilt))
+        return broken(Fault("unreadable", sym, books=spoilt)) if spoilt else UNVERIFIED
 
     def _check_entry(self, kind: str, entry: BookEntry) -> Verdict:
         sym = entry.symbol
