@@ -78,9 +78,8 @@ def report(place: Place, progress: Callable[[int], None]) -> list[Row]:
     rows = []
     for feed in place.feeds:
         drift = Drift()
-        for day in place.days():
-            if day.parent.name == feed:
-                rows.append(_Day(day, place, drift, progress).row())
+        days = [day for day in place.days() if day.parent.name == feed]
+        rows += [_Day(day, place, drift, progress).row() for day in days]
     return rows
 
 
