@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from ssmd.archive.salvage import has_more, put_aside, salvage
-from ssmd.store import header, tally
+from ssmd.store import header, segment, tally
 from ssmd.store import manifest as manifests
 from ssmd.store.manifest import Manifest
 from ssmd.store.segment import SegmentFile
@@ -66,7 +66,10 @@ def remake(folder: Path, before: Manifest | None) -> Manifest | None:
 
 
 def enter(manifest: Manifest, path: Path, before: Manifest | None) -> bool:
-    """Put a segment into the manifest; False where it is damaged."""
+    """Put a segment into the manifest; False where it is damaged, or a copy."""
+    if segment.sha256(path) in {entry.sha256 for entry in manifest.files}:
+        log.error("%s is a copy of another segment; left as it is", path)
+        return False
     about = header.read(path)
     previous = tally.last_file(manifest) or tally.last_file(before)
     counted, end = tally.recover(path, Tally(tally.position(previous, about)))
