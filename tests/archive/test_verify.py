@@ -253,7 +253,7 @@ def test_a_fault_that_a_gap_names_is_none(tmp_path: Path) -> None:
 def test_a_fault_that_no_gap_names_is_told(tmp_path: Path) -> None:
     found = told(archive(tmp_path, broken_session(name=False)), deep=True)
     assert (
-        "000000-000000000001.jsonl.gz: sequence fault of KX-1 in group 1 (sequences 21 to 25):"
+        "000000-000000000001.jsonl.gz: sequence fault in group 1 (sequences 21 to 25):"
         " no gap names it"
     ) in found
 

@@ -236,3 +236,18 @@ async def test_other_transports_are_refused() -> None:
     with pytest.raises(ConfigError, match="'mqtt' is not supported"):
         async with connect(Transport(type="mqtt", url="mqtt://x"), name="test"):
             pass
+
+
+async def test_a_server_that_nobody_wrote_down_is_ended_before_another_starts(
+    tmp_path: Path,
+) -> None:
+    """Whoever started it was killed at once: two servers on one store would ruin it."""
+    async with EmbeddedServer(tmp_path / "nats") as first:
+        facts = first.facts
+        assert facts is not None
+        (tmp_path / "nats" / "nats.json").unlink()
+        async with EmbeddedServer(tmp_path / "nats") as second:
+            assert second.facts is not None
+            assert second.facts.pid != facts.pid
+            # It is our child here: a zombie at most, which only we can reap.
+            assert (await asyncio.to_thread(os.waitpid, facts.pid, 0))[0] == facts.pid

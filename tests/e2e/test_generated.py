@@ -124,3 +124,26 @@ def assert_named(kept: Kept, run: Run, exchange: str) -> tuple[int, int]:
             assert how["frames"] == len(frames)
         total += len(frames)
     return total, killed
+
+
+async def test_what_a_connection_read_while_nats_was_away_is_named(tmp_path: Path) -> None:
+    """It opens while nothing can be stored, and is killed before anything is."""
+    async with running(tmp_path, rate=500) as run:
+        await run.more(200)
+        facts = EmbeddedServer(tmp_path / "nats").facts
+        assert facts is not None
+        os.kill(facts.pid, signal.SIGSTOP)
+        before = len(run.sim.ledger.connections)
+        for floor in run.sim.floors.values():
+            for client in tuple(floor.clients):
+                client.abort()
+        async with asyncio.timeout(60):
+            while len(run.sim.ledger.connections) < before + len(EXCHANGES):
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.5)  # what it does not wait for, it does by then
+        await run.roles.kill("connect")
+        os.kill(facts.pid, signal.SIGCONT)
+        await run.roles.start("connect")
+        await run.more(200)
+    for exchange in EXCHANGES:
+        assert_named(Kept(lines(run.archive, FEEDS[exchange])), run, exchange)

@@ -169,7 +169,7 @@ def test_markets_leave_and_are_repaired_within_their_sid(grp: str | None) -> Non
         ),
         (
             {"id": 2, "sid": 5, "seq": 9, "type": "ok", "msg": {"market_tickers": ["A", "B"]}},
-            Answer("ok", 2, symbols=("A", "B"), grp="5"),
+            Answer("ok", 2, grp="5"),
         ),
         ({"id": 3, "sid": 5, "seq": 10, "type": "unsubscribed"}, Answer("ok", 3, grp="5")),
         (

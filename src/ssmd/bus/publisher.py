@@ -129,6 +129,15 @@ class Publisher:
                 f"{self.unacked} messages for {self.stream} are not acked after {timeout_s:g} s"
             ) from None
 
+    async def stored(self) -> None:
+        """Return when all that was put so far is acked. Raises what ``failed`` raises."""
+        wanted = self.acked + self.unacked
+        while self.acked < wanted:
+            if self._failure.done():
+                await self._failure
+            self._acks.clear()
+            await self._acks.wait()
+
     async def failed(self) -> None:
         """Wait until publishing cannot go on; raises why (BusRefused)."""
         await asyncio.shield(self._failure)

@@ -28,6 +28,8 @@ class Commands:
     ) -> None:
         self.wanted = list(subscriptions)
         """The full intent, restored with every reconnect."""
+        self.asked = False
+        """All of it was asked for on this WebSocket."""
         self._channel = channel
         self._exchange = channel.exchange
         self._books = books
@@ -57,9 +59,10 @@ class Commands:
         self._next_id = 1
         self._pending.clear()
         self._groups.clear()
-        tasks.create_task(self._subscribe(list(self.wanted)))
+        tasks.create_task(self._begin())
 
     def close(self) -> None:
+        self.asked = False
         self._socket = self._tasks = None
 
     async def add(self, subscriptions: Sequence[Subscription]) -> None:
@@ -101,6 +104,12 @@ class Commands:
         channel = self._exchange.book_channel
         grouped = [(g, held) for g, held in self._groups.items() if held.channel == channel]
         return [*grouped, *((None, held) for held in self.wanted if held.channel == channel)]
+
+    async def _begin(self) -> None:
+        # Before ``_connect`` is stored, nothing would name what a killed process had read.
+        await self._channel.publisher.stored()
+        await self._subscribe(list(self.wanted))
+        self.asked = True
 
     # --- sending --------------------------------------------------------------------------------
 

@@ -226,9 +226,10 @@ class Connection:
         """What is late is asked for again."""
         now = time.monotonic()
         self.commands.check_pending(tape, now)
-        due = self.books.due(tape, now)
-        if due:
-            self.commands.repair(due)
+        if self.commands.asked:
+            due = self.books.due(tape, now)
+            if due:
+                self.commands.repair(due)
         if now - self._clocked >= CLOCK_S:
             self._clocked = now
             tape.clock()

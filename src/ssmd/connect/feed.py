@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ssmd import __version__
-from ssmd.bus import Bus, Publisher
+from ssmd.bus import Bus, Publisher, StreamFacts
 from ssmd.config import Config, ResolvedFeed, secrets
 from ssmd.connect import discovery, past
 from ssmd.connect.backfill import Backfill
@@ -22,7 +22,7 @@ from ssmd.connect.retry import delay_s
 from ssmd.connect.shard import Shard
 from ssmd.connect.socket import Socket
 from ssmd.connect.tape import Channel, Tape, connection_id
-from ssmd.errors import ExchangeError, ExchangeRefused, KeyFault
+from ssmd.errors import BusError, ExchangeError, ExchangeRefused, KeyFault
 from ssmd.exchanges import exchange as find_exchange
 from ssmd.exchanges.base import Subscription
 from ssmd.runtime import backoff, unless, wait
@@ -92,7 +92,7 @@ class FeedCapture:
                 env.name, self.feed.name, self.exchange, publisher, self._bus.max_payload
             )
             control = Tape(self.channel, connection_id())
-            killed = await past.cut_off(self._bus, facts, self.channel, control, self.shard)
+            killed = await self._cut_off(facts, control, stop)
             async with asyncio.TaskGroup() as tasks:
                 watch = tasks.create_task(publisher.failed())
                 resume = tasks.create_task(self._resume_when_room(publisher))
@@ -106,6 +106,18 @@ class FeedCapture:
                 await publisher.flush(DRAIN_S)
                 watch.cancel()
                 resume.cancel()
+
+    async def _cut_off(self, facts: StreamFacts, control: Tape, stop: asyncio.Event) -> list[Gap]:
+        """The gaps of an earlier process, read off the stream however often NATS goes away."""
+        assert self.channel is not None
+        for pause_s in backoff():
+            try:
+                return await past.cut_off(self._bus, facts, self.channel, control, self.shard)
+            except BusError as error:
+                log.warning("%s: %s; trying again", self.feed.name, error.message)
+            if await wait(stop, pause_s):
+                break
+        return []
 
     async def _capture(self, stop: asyncio.Event) -> None:
         symbols = await self._discover_first(stop)

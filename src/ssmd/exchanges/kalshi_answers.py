@@ -60,13 +60,13 @@ def answers(frame: bytes) -> list[Answer]:
         return []
     msg = ack.msg or AckMsg()
     failed = ack.type == "error"
-    tickers = msg.market_tickers or ([msg.market_ticker] if msg.market_ticker else [])
+    # An ``ok`` lists all markets that the sid has by then, not those of the command.
     return [
         Answer(
             outcome="error" if failed else "ok",
             request_id=ack.id,
             channel=msg.channel,
-            symbols=tuple(tickers),
+            symbols=(msg.market_ticker,) if msg.market_ticker else (),
             grp=ack.grp,
             message=f"{msg.code}: {msg.msg}" if failed else None,
             fatal=failed and msg.code in FATAL,

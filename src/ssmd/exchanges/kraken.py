@@ -149,7 +149,7 @@ class Kraken:
             head = _frame(frame)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return _classify_loosely(frame)
-        if head.channel is None:
+        if not head.channel:
             return _classify_reply(head)
         if head.channel in _KINDS:
             return Header(head.channel, kind=_KINDS[head.channel])
