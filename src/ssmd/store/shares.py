@@ -80,7 +80,7 @@ class Checks(Struct, array_like=True):
         joined.rest.add(later.rest)
         if self.clocks:
             joined.rest.add(later.first)
-        else:
+        elif later.clocks:
             joined.head = self.data + later.head
         return joined
 
