@@ -117,6 +117,7 @@ async def test_an_archiver_killed_again_and_again(tmp_path: Path, transport: Tra
             await process.wait()
             total += await publishing
         process = await archiver(tmp_path, config)
+        total += await publish(bus, KILLS)
         while await kept(root) < total:
             await asyncio.sleep(0.1)
         process.terminate()
