@@ -143,7 +143,7 @@ def test_time_with_an_open_gap_is_not_clean(tmp_path: Path) -> None:
     closed = {"id": "c1/1", "conn": "c1", "from_ns": start + 20 * S}
     lines.append(capture.note("_gap_closed", closed))
     at(100)
-    lines.append(capture.note("_disconnect"))
+    lines += [capture.clock(), capture.note("_disconnect")]
     assert manifest_of(archive(tmp_path, lines, segments=2)).clean_share == 0.7
 
 
@@ -153,13 +153,13 @@ def test_a_gap_is_open_until_the_connection_after_it_closes_it(tmp_path: Path) -
     start = one.now_ns
     lines = [one.note("_connect")]
     one.now_ns = start + 10 * S
-    lines += [one.note("_disconnect"), one.gap("disconnected", from_ns=one.now_ns)]
+    lines += [one.clock(), one.note("_disconnect"), one.gap("disconnected", from_ns=one.now_ns)]
     two.now_ns = start + 30 * S
     lines.append(two.note("_connect"))
     two.now_ns = start + 35 * S
     lines.append(two.note("_gap_closed", {"id": "a/1", "conn": "a"}))
     two.now_ns = start + 40 * S
-    lines.append(two.note("_disconnect"))
+    lines += [two.clock(), two.note("_disconnect")]
     assert manifest_of(archive(tmp_path, lines)).clean_share == 0.75
 
 
@@ -172,7 +172,7 @@ def test_a_gap_that_midnight_finds_open_is_open_after_it(tmp_path: Path) -> None
     capture.now_ns += 40 * S
     lines.append(capture.note("_gap_closed", {"id": "c1/1", "conn": "c1"}))
     capture.now_ns += 60 * S
-    lines.append(capture.note("_disconnect"))
+    lines += [capture.clock(), capture.note("_disconnect")]
     put(to, lines)
     to.seal()
     to.close()
@@ -183,7 +183,7 @@ def test_a_gap_that_midnight_finds_open_is_open_after_it(tmp_path: Path) -> None
 def test_messages_that_the_stream_dropped_are_a_gap_of_all(tmp_path: Path) -> None:
     to = writer(tmp_path)
     capture = Capture("kalshi")
-    frames = [capture.frame(frame)[0] for frame in trades(11)]
+    frames = [capture.frame(frame)[0] for frame in trades(11)] + [capture.clock()]
     for seq, line in enumerate(frames, 1):
         if not 4 < seq < 9:
             to.add(seq, line)
@@ -194,6 +194,19 @@ def test_messages_that_the_stream_dropped_are_a_gap_of_all(tmp_path: Path) -> No
     (gap,) = manifest.gaps
     assert (gap.after_seq, gap.missing_count, gap.to_ns - gap.from_ns) == (4, 4, 5 * MS)
     assert manifest.clean_share == 0.5
+
+
+def test_time_that_no_clock_speaks_of_is_not_clean(tmp_path: Path) -> None:
+    """Killed 10 s after its last ``_clock``; and a connection without any."""
+    capture = Capture("kalshi")
+    lines = [capture.note("_connect")]
+    capture.now_ns += 30 * S
+    lines.append(capture.clock())
+    capture.now_ns += 10 * S - MS
+    lines += capture.frame(trades(1)[0])
+    assert manifest_of(archive(tmp_path / "killed", lines)).clean_share == 0.75
+    silent = [line for line in lines if b'"_clock"' not in line]
+    assert manifest_of(archive(tmp_path / "silent", silent)).clean_share == 0.0
 
 
 def test_no_captured_time_is_no_share() -> None:
