@@ -1,40 +1,30 @@
 """Whatever happens to the files of an archive, verify tells."""
 
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from archives import DATE, ENV, REAL, Capture, archive, put, recording, trades, writer
-from ssmd.archive.verify import Summary
-from ssmd.archive.verify import verify as prove
+from harms import (
+    forge,
+    leave_out,
+    leave_part,
+    lose_manifest,
+    manifest_of,
+    miscount,
+    misplace,
+    praise,
+    remove,
+    rename,
+    segments,
+    spoil,
+    swap,
+    told,
+    verify,
+)
 from ssmd.store import manifest as manifests
 from ssmd.store import segment, tally
-from ssmd.store.manifest import Manifest
-
-
-def verify(day: Path, *, deep: bool = False, dates: Sequence[str] = ()) -> Summary:
-    feed = day.parent
-    return prove(
-        feed.parent, [feed.name], dates, deep=deep, tell=lambda _: None, progress=lambda _: None
-    )
-
-
-def told(day: Path, *, deep: bool = False) -> list[str]:
-    """What was found, in words."""
-    return [f"{Path(one.path).name}: {one.what}" for one in verify(day, deep=deep).findings]
-
-
-def manifest_of(day: Path) -> Manifest:
-    found = manifests.load(day)
-    assert found is not None
-    return found
-
-
-def segments(day: Path) -> list[Path]:
-    return list(manifests.segments(day))
 
 
 def test_a_sound_archive_is_sound(day: Path) -> None:
@@ -69,88 +59,21 @@ def test_any_cut_is_found_with_its_place(day: Path) -> None:
         assert (str(path), f"byte {at}") in places
 
 
-def _remove(day: Path) -> None:
-    segments(day)[1].unlink()
-
-
-def _rename(day: Path) -> None:
-    path = segments(day)[1]
-    path.rename(path.with_name("235959-000000000999.jsonl.gz"))
-
-
-def _swap(day: Path) -> None:
-    one, two, _ = segments(day)
-    content = one.read_bytes()
-    one.write_bytes(two.read_bytes())
-    two.write_bytes(content)
-
-
-def _forge(day: Path) -> None:
-    """Another segment in the place of one, and the manifest's entry made to fit."""
-    manifest, path = manifest_of(day), segments(day)[0]
-    content = b"".join(text for _, _, text in segment.members(path))
-    path.write_bytes(segment.compress(content.replace(b"0.5000", b"0.6000")))
-    manifest.files[0].sha256 = segment.sha256(path)
-    manifest.files[0].compressed_bytes = path.stat().st_size
-    manifests.save(day, manifest)
-
-
-def _leave_out(day: Path) -> None:
-    """A segment and its entry are taken out together."""
-    manifest = manifest_of(day)
-    segments(day)[1].unlink()
-    del manifest.files[1]
-    manifests.save(day, manifest)
-
-
-def _miscount(day: Path) -> None:
-    manifest = manifest_of(day)
-    manifest.files[1].records += 1
-    manifests.save(day, manifest)
-
-
-def _misplace(day: Path) -> None:
-    """The block index is wrong."""
-    manifest = manifest_of(day)
-    block = manifest.files[1].blocks[1]
-    manifest.files[1].blocks[1] = msgspec.structs.replace(block, offset=block.offset + 1)
-    manifests.save(day, manifest)
-
-
-def _praise(day: Path) -> None:
-    """The manifest says that more was verified than is."""
-    text = (day / manifests.NAME).read_text()
-    share = manifest_of(day).verified_share
-    (day / manifests.NAME).write_text(text.replace(f": {share}", ": 1.0"))
-
-
-def _spoil(day: Path) -> None:
-    (day / manifests.NAME).write_bytes(b'{"feed": "kalshi", "fi')
-
-
-def _lose_manifest(day: Path) -> None:
-    (day / manifests.NAME).unlink()
-
-
-def _leave_part(day: Path) -> None:
-    shutil.copy(segments(day)[2], day / "235959-000000000999.jsonl.gz.part")
-
-
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (_remove, "000000-000000000025.jsonl.gz: the manifest names it, and it is gone"),
-        (_rename, "235959-000000000999.jsonl.gz: no manifest names this file"),
-        (_swap, "000000-000000000001.jsonl.gz: its bytes are not those that the manifest was made"),
-        (_forge, "000000-000000000001.jsonl.gz: the hash chain breaks here"),
-        (_leave_out, "000000-000000000049.jsonl.gz: the hash chain breaks here"),
-        (_leave_out, "manifest.json: 24 messages are missing, and no gap names them"),
-        (_miscount, "000000-000000000025.jsonl.gz: the manifest says records 25, and it is 24"),
-        (_misplace, "000000-000000000025.jsonl.gz: blocks are not what the manifest says"),
-        (_praise, "manifest.json: verified_share is not what the segments make"),
-        (_spoil, "manifest.json: this is no manifest that can be read"),
-        (_lose_manifest, "manifest.json: there is no manifest of these segments"),
-        (_leave_part, "235959-000000000999.jsonl.gz.part: a part that nobody writes to"),
+        (remove, "000000-000000000025.jsonl.gz: the manifest names it, and it is gone"),
+        (rename, "235959-000000000999.jsonl.gz: no manifest names this file"),
+        (swap, "000000-000000000001.jsonl.gz: its bytes are not those that the manifest was made"),
+        (forge, "000000-000000000001.jsonl.gz: the hash chain breaks here"),
+        (leave_out, "000000-000000000049.jsonl.gz: the hash chain breaks here"),
+        (leave_out, "manifest.json: 24 messages are missing, and no gap names them"),
+        (miscount, "000000-000000000025.jsonl.gz: the manifest says records 25, and it is 24"),
+        (misplace, "000000-000000000025.jsonl.gz: blocks are not what the manifest says"),
+        (praise, "manifest.json: verified_share is not what the segments make"),
+        (spoil, "manifest.json: this is no manifest that can be read"),
+        (lose_manifest, "manifest.json: there is no manifest of these segments"),
+        (leave_part, "235959-000000000999.jsonl.gz.part: a part that nobody writes to"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

@@ -35,7 +35,8 @@ class State(Struct):
     parts: int = 0
     notes: int = 0
     dropped: int = 0
-    """How often the stream had dropped messages when its last message came."""
+    dropped_notes: int = 0
+    """How often the stream had dropped messages when its last frame, our last message, came."""
     holes: list[Hole] = field(default_factory=list)
     """Not named so far."""
     named: list[tuple[int, int]] = field(default_factory=list)
@@ -64,7 +65,6 @@ class Frames:
             self._note(path, line, state, text)
         else:
             self._frame(path, line, state)
-        state.dropped = self.dropped
 
     def finish(self) -> None:
         """Tell of the holes that nothing has named."""
@@ -86,7 +86,7 @@ class Frames:
             state.n, state.part = line.n, -1
         if line.part > state.part + 1:
             self._hole(path, line, state, line.n, line.n)
-        state.part, state.parts = line.part, line.parts
+        state.part, state.parts, state.dropped = line.part, line.parts, self.dropped
 
     def _left_frame(self, path: Path, line: Line, state: State) -> None:
         """The frame before is over: all of its elements should have come."""
@@ -108,17 +108,17 @@ class Frames:
         if number <= state.notes:
             what = f"our message {line.conn}:{number} is here twice, or out of order"
             self._tell(at_line(path, line, what))
-        elif number > state.notes + 1 and state.dropped == self.dropped:
+        elif number > state.notes + 1 and state.dropped_notes == self.dropped:
             what = f"our messages {state.notes + 1} to {number - 1} of {line.conn} are missing"
             self._tell(at_line(path, line, what))
-        state.notes = max(state.notes, number)
+        state.notes, state.dropped_notes = max(state.notes, number), self.dropped
         if line.type == "_gap":
             self._named(line, text)
         if line.n > state.n:
             self._left_frame(path, line, state)
             self._hole(path, line, state, state.n + 1, line.n)
             # Of its last frame, elements may still come.
-            state.n, state.part, state.parts = line.n, -1, -1
+            state.n, state.part, state.parts, state.dropped = line.n, -1, -1, self.dropped
         if line.type == "_disconnect":
             self._over(subject_of(line, facts_of(text)))
 

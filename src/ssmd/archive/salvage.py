@@ -25,13 +25,14 @@ def salvage(damaged: Path, about: About | None) -> Path | None:
     target = damaged.with_name(f"{name}.salvaged{SUFFIX}")
     if target.exists():
         return target
+    own = header.read(damaged)
     temporary = damaged.with_name(".salvage.tmp")
     with temporary.open("wb") as file:
         for offset, length, content in segment.sound_members(damaged):
             if not member(Tally(), offset, length, content):
                 continue
-            if offset and not file.tell():
-                file.write(segment.compress(content, header.read(damaged) or about))
+            if not file.tell() and (offset or own is None):
+                file.write(segment.compress(content, own or about))
             else:
                 file.write(segment.read(damaged, offset, length))
         file.flush()

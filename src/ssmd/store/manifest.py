@@ -39,6 +39,8 @@ class Range(Struct):
     first_ns: int = 0
     last_ns: int = 0
     """Receive times of the first and last message that show the connection open; 0: none does."""
+    attested_ns: int = 0
+    """The last ``_clock``: until then the connector says itself that no other gap was open."""
     ended: bool = False
     """Its ``_disconnect`` is here."""
     checks: Checks = field(default_factory=Checks)
@@ -226,6 +228,18 @@ def open_gaps(manifest: Manifest, spans: Mapping[str, Span]) -> Iterator[OpenGap
         yield _open_gap(end.facts, 0, end, spans)
     for hole in manifest.gaps:
         yield OpenGap(hole.from_ns, hole.to_ns, None)
+    for conn, last_ns in _attested(manifest).items():
+        yield OpenGap(last_ns, None, frozenset({conn}))
+
+
+def _attested(manifest: Manifest) -> dict[str, int]:
+    """Until when each connection's own ``_clock``s, and the ``_disconnect`` after them, speak."""
+    until: dict[str, int] = {}
+    for entry in manifest.files:
+        for conn, frames in entry.connections.items():
+            last_ns = max(until.get(conn, 0), frames.attested_ns)
+            until[conn] = max(last_ns, frames.last_ns) if frames.ended and last_ns else last_ns
+    return until
 
 
 def _id(told: ExchangeGap | GapEnd) -> str:

@@ -80,7 +80,7 @@ class Checks(Struct, array_like=True):
         joined.rest.add(later.rest)
         if self.clocks:
             joined.rest.add(later.first)
-        else:
+        elif later.clocks:
             joined.head = self.data + later.head
         return joined
 
@@ -136,7 +136,9 @@ def clean_share(spans: Mapping[str, Span], gaps: Iterable[OpenGap]) -> float | N
     was last known to be well; else its ``_gap``) to its ``_gap_closed``. It counts against the
     connection that it names and the one that closed it; where what closed it was no connection,
     against all; where nobody closed it, to the end of the connection that it names. Messages that
-    the stream dropped are a gap of all connections, between the messages around them.
+    the stream dropped are a gap of all connections, between the messages around them. Time after a
+    connection's last ``_clock`` (or the ``_disconnect`` after it) counts as a gap: nobody says
+    that all was well.
     """
     known = list(gaps)
     total = clean = 0

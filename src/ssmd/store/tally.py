@@ -68,10 +68,16 @@ class Tally:
 
     def line(self, capture: Capture, line: bytes) -> None:
         """Count one line; ``line`` is without its line break."""
-        self._sequence(capture)
+        recv_ns = capture.recv_ns
+        if capture.nats_seq != self.last_seq + 1 or not self.records:
+            self._jump(capture)
+        self.last_seq = capture.nats_seq
         self.records += 1
         self.bytes += len(line) + 1
-        self.last_recv_ns = max(self.last_recv_ns, capture.recv_ns)
+        if recv_ns > self.last_recv_ns:
+            self.last_recv_ns = recv_ns
+        if recv_ns < self.first_recv_ns:
+            self.first_recv_ns = recv_ns
         type_ = capture.type
         self.types[type_] = self.types.get(type_, 0) + 1
         if capture.sym is not None:
@@ -89,17 +95,16 @@ class Tally:
                 data = self._data[type_] = is_data(type_)
             frames.checks.data += data
 
-    def _sequence(self, capture: Capture) -> None:
-        seq, recv_ns = capture.nats_seq, capture.recv_ns
-        missing = seq - self.last_seq - 1
+    def _jump(self, capture: Capture) -> None:
+        """The first line, or one whose sequence does not follow on the one before."""
+        recv_ns = capture.recv_ns
+        missing = capture.nats_seq - self.last_seq - 1
         if missing > 0 and (self.records or self._after is not None):
             before = self.last_recv_ns or (self._after.recv_ns if self._after else 0)
             at = rfc3339(recv_ns)
             self.holes.append(SequenceGap(self.last_seq, missing, at, before, recv_ns))
         if not self.records:
-            self.first_seq, self.first_recv_ns = seq, recv_ns
-        self.first_recv_ns = min(self.first_recv_ns, recv_ns)
-        self.last_seq = seq
+            self.first_seq, self.first_recv_ns = capture.nats_seq, recv_ns
 
     def _note(self, frames: Range, capture: Capture, line: bytes) -> None:
         if capture.type == "_gap":
@@ -116,6 +121,7 @@ class Tally:
         elif capture.type == "_clock":
             counts = _counts(line)
             if counts is not None:
+                frames.attested_ns = max(frames.attested_ns, capture.recv_ns)
                 _seen_open(frames, capture.recv_ns)
                 frames.checks.clock(counts)
 
@@ -124,8 +130,10 @@ class Tally:
 
 
 def _seen_open(frames: Range, recv_ns: int) -> None:
-    frames.first_ns = min(frames.first_ns, recv_ns) if frames.first_ns else recv_ns
-    frames.last_ns = max(frames.last_ns, recv_ns)
+    if recv_ns > frames.last_ns:
+        frames.last_ns = recv_ns
+    if not frames.first_ns or recv_ns < frames.first_ns:
+        frames.first_ns = recv_ns
 
 
 def _facts(line: bytes) -> dict[str, Any]:
