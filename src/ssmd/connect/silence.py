@@ -92,16 +92,16 @@ class Silence:
         for book in suspects:
             if book.state != "synced" or book.last >= began or book.checked >= began:
                 continue
-            await self._look_again(book, seen.get(book.sym))
+            await self._look_again(book, seen.get(book.sym), began)
 
-    async def _look_again(self, book: Book, before: Top | None) -> None:
+    async def _look_again(self, book: Book, before: Top | None, began: float) -> None:
         top = await self._top(book) if before is not None else None
         if top is not None and top == before:
             self._is_quiet(book)
         elif top is not None:
-            self._is_mute(book, "mute")
+            self._is_mute(book, "mute", began)
         elif time.monotonic() - self._since(book) > UNKNOWN_AFTER * self._limit_s(book):
-            self._is_mute(book, "mute_suspected")
+            self._is_mute(book, "mute_suspected", began)
 
     async def _top(self, book: Book) -> Top | None:
         """The best levels that REST tells; None where it does not."""
@@ -117,12 +117,13 @@ class Silence:
         book.checked = time.monotonic()
         book.calm += 1
 
-    def _is_mute(self, book: Book, cause: str) -> None:
-        """Redrive the instrument, or give up the connection where nothing comes for any."""
+    def _is_mute(self, book: Book, cause: str, began: float) -> None:
+        """Redrive the instrument, or give up the connection where nothing came for any, neither
+        before nor since it was looked up."""
         now = time.monotonic()
         silent_s = now - book.last
-        if now - self.data_s >= silent_s - 0.001:
-            self.dead = f"no data for {silent_s:.0f} s, though {book.sym} moved"
+        if self.data_s < began and now - self.data_s > self._stale_after_s:
+            self.dead = f"no data for {now - self.data_s:.0f} s, though {book.sym} moved"
             return
         log.warning("%s: nothing for %s for %.0f s", self._channel.feed, book.sym, silent_s)
         from_ns = time.time_ns() - int(silent_s * 1e9)

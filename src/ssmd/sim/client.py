@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +11,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from ssmd import message as wire
 
 if TYPE_CHECKING:
+    from ssmd.sim.faults import Mangler
     from ssmd.sim.floor import Floor
 
 _HIGH_WATER_BYTES: Final = 1 << 20
@@ -34,6 +35,11 @@ class Client(WSListener):
         self.ready = asyncio.Event()
         """Set while the socket takes frames and no command is being answered."""
         self.subscribed = asyncio.Event()
+        self.mangler: Mangler | None = None
+        """Faults between what the venue says and what is sent."""
+        self.deaf = False
+        """The socket is open, and dead."""
+        self.number = 0
         self.push: Callable[[Iterable[bytes]], None] = self._out.extend
         """Take frames, to be sent at the next ``flush``."""
 
@@ -44,6 +50,7 @@ class Client(WSListener):
         peer = transport.underlying_transport.get_extra_info("peername")
         floor = self._floor
         floor.connections += 1
+        self.number = floor.connections
         self.session = floor.venue.session(floor.world, floor.connections)
         self.sent = floor.ledger.open(floor.venue.name, floor.connections, peer[1])
         floor.join(self)
@@ -54,6 +61,8 @@ class Client(WSListener):
         self.pump()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if self.deaf:
+            return
         if frame.msg_type == WSMsgType.CLOSE:
             transport.send_close(frame.get_close_code(), frame.get_close_message())
             transport.disconnect()
@@ -103,21 +112,40 @@ class Client(WSListener):
 
         Every frame of every exchange passes here and nowhere else on its way out.
         """
-        if not self._out or self.gone.is_set():
+        if not self._out or self.gone.is_set() or self.deaf:
             self._out.clear()
             return
-        self._floor.ledger.record(self.sent, self._out)
-        self._floor.frames += len(self._out)
+        if self.mangler is None:
+            self._send(self._out)
+        else:
+            self._send(self.mangler(self._out))
+        self._out.clear()
+
+    def _send(self, frames: Sequence[bytes]) -> None:
+        self._floor.ledger.record(self.sent, frames)
+        self._floor.frames += len(frames)
         parts = []
-        for frame in self._out:
+        for frame in frames:
             head = _HEADERS.get(len(frame))
             parts.append(head if head and frame.isascii() else _header(frame))
             parts.append(frame)
-        self._out.clear()
         self._write(b"".join(parts))
 
+    def send_late(self, frames: Sequence[bytes]) -> None:
+        """Frames that a fault held back."""
+        if not self.gone.is_set() and not self.deaf:
+            self._send(frames)
+
+    def read_nothing(self, seconds: float) -> None:
+        """Let the client's commands wait in the socket."""
+        transport = self._transport.underlying_transport
+        transport.pause_reading()
+        asyncio.get_running_loop().call_later(
+            seconds, lambda: None if self.gone.is_set() else transport.resume_reading()
+        )
+
     def ping(self, body: bytes) -> None:
-        if not self.gone.is_set():
+        if not self.gone.is_set() and not self.deaf:
             self._transport.send_ping(body)
 
     def close(self, code: WSCloseCode, reason: bytes = b"") -> None:

@@ -5,6 +5,7 @@ import time
 from typing import Final
 
 from ssmd.sim.client import Client
+from ssmd.sim.faults import Trouble
 from ssmd.sim.ledger import Ledger
 from ssmd.sim.play import Recording
 from ssmd.sim.venues.base import Venue
@@ -38,9 +39,11 @@ class Floor:
         self._rate = rate
         self._group: asyncio.TaskGroup | None = None
         self.played = asyncio.Event()
+        self.trouble = Trouble(self)
 
     def join(self, client: Client) -> None:
         self.clients.add(client)
+        self.trouble.join(client)
         self.world.join(client.session, client.push)
         if self.recording is not None and self._group is not None:
             self._group.create_task(self._play(client, self.recording))

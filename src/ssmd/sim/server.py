@@ -23,6 +23,7 @@ from picows import (
 from ssmd.errors import ConfigError, PortInUse
 from ssmd.runtime import wait
 from ssmd.sim.client import Client
+from ssmd.sim.faults import Active, Fault, check, parse
 from ssmd.sim.floor import Floor
 from ssmd.sim.ledger import Ledger
 from ssmd.sim.play import Play, Recording
@@ -58,6 +59,7 @@ class SimOptions(Struct, kw_only=True, frozen=True):
     kalshi_public_key: bytes | None = None
     """PEM. None refuses every handshake, as an exchange does that knows no key."""
     kalshi_key_id: str | None = None
+    faults: tuple[Fault, ...] = ()
 
 
 class Simulator:
@@ -75,6 +77,8 @@ class Simulator:
         stray = set(self.options.plays) - set(self.floors)
         if stray:
             raise ConfigError(f"a recording for {', '.join(stray)}, which is not simulated")
+        for fault in self.options.faults:
+            self.inject(fault)
         self.port = 0
         self.played = asyncio.Event()
         """Set when every recording was sent to the end, each to at least one client."""
@@ -142,6 +146,13 @@ class Simulator:
             if self.options.plays:
                 self.played.set()
 
+    def inject(self, fault: Fault) -> Active:
+        """Let something go wrong. Raises ConfigError."""
+        floor = self.floors.get(check(fault).exchange)
+        if floor is None:
+            raise ConfigError(f"{fault.exchange} is not simulated here")
+        return floor.trouble.inject(fault)
+
     async def failed(self) -> None:
         """Wait until the simulator breaks, which is a bug; raises what broke it."""
         await asyncio.shield(self._running)
@@ -165,19 +176,42 @@ class Simulator:
         path, _, query = request.path.decode("latin-1").partition("?")
         _, name, below = (*path.split("/", 2), "")[:3]
         floor = self.floors.get(name)
+        if path == "/_sim/faults":
+            return _answer(self._faults(request.method.decode("latin-1"), query))
         if floor is None:
             return _answer(self._index() if path == "/" else Reply(404, b'{"error":"not found"}'))
         below = unquote(f"/{below}")
         if request.headers.get("Upgrade", "").lower() != "websocket":
+            trouble = floor.trouble.take("rest")
+            if trouble is not None:
+                return _answer(_failing(trouble.fault))
             fields = dict(parse_qsl(query, keep_blank_values=True))
             return _answer(floor.venue.rest(floor.world, below, fields))
         if below != floor.venue.ws_path:
             return _answer(Reply(404, b'{"error":"not found"}'))
+        trouble = floor.trouble.take("handshake")
+        if trouble is not None:
+            return _refuse(trouble.fault)
         now_ms = time.time_ns() // 1_000_000
         status = floor.venue.check(request.headers, path, self._keys, now_ms)
         if status != 101:
             return _answer(Reply(status, b'{"error":"unauthorized"}'))
         return Client(floor)
+
+    def _faults(self, method: str, query: str) -> Reply:
+        """``GET``: those at work; ``POST ?fault=...``: one more each; ``DELETE``: none."""
+        try:
+            found = [parse(value) for name, value in parse_qsl(query) if name == "fault"]
+            if method == "POST":
+                for fault in found:
+                    self.inject(fault)
+            elif method == "DELETE":
+                for floor in self.floors.values():
+                    floor.trouble.clear()
+        except ConfigError as error:
+            return Reply(400, msgspec.json.encode({"error": error.as_dict()}))
+        acting = [a.as_dict() for floor in self.floors.values() for a in floor.trouble.active]
+        return Reply(200, msgspec.json.encode({"faults": acting}))
 
     def _index(self) -> Reply:
         content = {
@@ -190,6 +224,20 @@ class Simulator:
             for name, floor in self.floors.items()
         }
         return Reply(200, msgspec.json.encode(content))
+
+
+def _failing(fault: Fault) -> Reply:
+    value = fault.value or "503"
+    return (
+        Reply(int(value), b'{"error":"out of order"}') if value.isdigit() else Reply(200, b"<html>")
+    )
+
+
+def _refuse(fault: Fault) -> WSUpgradeResponseWithListener:
+    status, _, after = (fault.value or "401").partition("/")
+    headers = {**_JSON, "Retry-After": after} if after else _JSON
+    response = WSUpgradeResponse.create_error_response(int(status), b'{"error":"refused"}', headers)
+    return WSUpgradeResponseWithListener(response, None)
 
 
 def _answer(reply: Reply) -> WSUpgradeResponseWithListener:
