@@ -13,7 +13,7 @@ import pytest
 from archives import Capture, archive, put, trades, writer
 from ssmd.archive.feed import FeedArchive
 from ssmd.bus import Bus
-from ssmd.bus.stream import request
+from ssmd.bus.stream import request, wanted
 from ssmd.config import Config, Rotation, load
 from ssmd.dataset import Archive
 from ssmd.message import Archived
@@ -65,6 +65,13 @@ def kept(root: Path) -> tuple[list[Archived], list[Manifest]]:
     return [m for day in days for m in day.messages()], [day.manifest for day in days]
 
 
+async def make_anew(bus: Bus, config: Config) -> None:
+    """Delete the stream and make it again, before the archiver notices."""
+    settings = wanted("demo", "kalshi", config.env.transport)
+    await request(bus._nc, f"STREAM.DELETE.{STREAM}")
+    await request(bus._nc, f"STREAM.CREATE.{STREAM}", settings)
+
+
 @pytest.mark.parametrize("again", [3, 700])
 async def test_a_stream_made_anew_while_it_is_archived(
     bus: Bus, config: Config, tmp_path: Path, again: int
@@ -75,8 +82,7 @@ async def test_a_stream_made_anew_while_it_is_archived(
     async with archiving(bus, config, root) as feed:
         await publish(bus, "a", 99)
         await until(feed, lambda: feed.status()["messages"] == 100)
-        await request(bus._nc, f"STREAM.DELETE.{STREAM}")
-        await bus.ensure_stream("demo", "kalshi", config.env.transport)
+        await make_anew(bus, config)
         await publish(bus, "b", again)
         await until(feed, lambda: feed.status()["messages"] == 101 + again)
         await publish(bus, "c", 2)
@@ -137,7 +143,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a tmpfs cannot be mounted here (it takes root)")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def fill(disk: Path) -> Path:
