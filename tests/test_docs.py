@@ -29,7 +29,8 @@ def commands() -> list[str]:
     fences = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     prose = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
     spans = re.findall(r"`([^`\n]+)`", prose)
-    found = [line.strip() for fence in fences for line in fence.splitlines() if line.strip()]
+    lines = [re.sub(r"\s+#.*", "", line).strip() for fence in fences for line in fence.splitlines()]
+    found = [line for line in lines if line]
     return list(dict.fromkeys([*found, *(span for span in spans if COMMAND.fullmatch(span))]))
 
 
@@ -80,8 +81,8 @@ def simulated_key(folder: Path) -> dict[str, str]:
 def made(folder: Path, *arguments: str) -> str:
     """What a make target would run; its recipe is tried here by the same words."""
     done = subprocess.run(
-        ["make", "-n", *arguments], cwd=ROOT, env={**os.environ, "MAKEFLAGS": ""}, check=True,
-        capture_output=True, text=True,
+        ["make", "-n", "--no-print-directory", *arguments], cwd=ROOT,
+        env={**os.environ, "MAKEFLAGS": ""}, check=True, capture_output=True, text=True,
     )  # fmt: skip
     return done.stdout
 
@@ -206,6 +207,16 @@ def archive(folder: Path) -> None:
             process.kill()
 
 
+def proving(*words: str) -> Callable[[Path], None]:
+    """A command of ``ssmd archive`` finds nothing wrong with what ``ssmd up`` left behind."""
+
+    def prove(folder: Path) -> None:
+        done = ssmd("archive", *words, cwd=folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return prove
+
+
 def completion(folder: Path) -> None:
     done = ssmd(_SSMD_COMPLETE="bash_source")
     subprocess.run(["bash", "-n"], input=done.stdout, text=True, check=True)
@@ -228,6 +239,12 @@ PROOFS: dict[str, Callable[[Path], None]] = {
     "ssmd connect --env demo": connect,
     "ssmd archive --env demo": archive,
     "ssmd serve --env demo": serve,
+    "ssmd archive list": proving("list"),
+    "ssmd archive verify": proving("verify"),
+    "ssmd archive verify --deep": proving("verify", "--deep"),
+    "ssmd archive report": proving("report"),
+    "ssmd archive repair --dry-run": proving("repair", "--dry-run"),
+    "ssmd archive repair": proving("repair"),
     'eval "$(_SSMD_COMPLETE=bash_source ssmd)"': completion,
 }
 """The README's commands (or how one begins, where it holds a date) and what tries each."""

@@ -158,7 +158,8 @@ async def _assert_touched(capture: Capture, case: Case, symbol: str) -> None:
     }[case.touches]
     assert doubted <= expected
     gaps = {facts["id"] for facts in await capture.notes("_gap")}
+    # In this order: with its trades back, a muted market shows those that were lost.
     closed = {facts["id"] for facts in await capture.notes("_gap_closed")}
-    assert gaps == closed
+    assert gaps <= closed
     if case.touches != "all":
         assert capture.floor.connections == 1
