@@ -47,6 +47,8 @@ class FeedCapture:
         self._paused: set[Socket] = set()
         self._full = asyncio.Event()
         self._secrets: Mapping[str, str] = {}
+        self._created = ""
+        self._control: Tape | None = None
 
     def check_key(self) -> bool:
         """Whether the feed can run; raises KeyFault where its key is missing and required."""
@@ -74,11 +76,12 @@ class FeedCapture:
     async def run(self, stop: asyncio.Event) -> None:
         env = self._config.env
         facts = await self._bus.ensure_stream(env.name, self.feed.name, env.transport)
-        async with self._bus.publisher(facts.name) as publisher:
+        self._created = facts.created
+        async with self._bus.publisher(facts.name, restore=self._restore) as publisher:
             self.channel = Channel(
                 env.name, self.feed.name, self.exchange, publisher, self._bus.max_payload
             )
-            control = Tape(self.channel, connection_id())
+            control = self._control = Tape(self.channel, connection_id())
             await self._close_unfinished(facts.name, control)
             async with asyncio.TaskGroup() as tasks:
                 watch = tasks.create_task(publisher.failed())
@@ -87,6 +90,16 @@ class FeedCapture:
                 await publisher.flush(DRAIN_S)
                 watch.cancel()
                 resume.cancel()
+
+    async def _restore(self) -> None:
+        """Make the stream again where its store was lost, with what no archiver had taken."""
+        env = self._config.env
+        facts = await self._bus.ensure_stream(env.name, self.feed.name, env.transport)
+        if facts.created == self._created or self._control is None:
+            return
+        log.warning("%s: the stream %s was lost; noted as a gap", self.feed.name, facts.name)
+        self._control.gap("stream_lost", created_before=self._created, created=facts.created)
+        self._created = facts.created
 
     async def _capture(self, stop: asyncio.Event) -> None:
         symbols = await self._discover_first(stop)
