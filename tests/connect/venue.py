@@ -105,7 +105,7 @@ class Venue:
         self.url = ""
         self.port = 0
         self._scripts = scripts
-        self._clients: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
@@ -116,23 +116,26 @@ class Venue:
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
-            for client in list(self._clients):
-                client.transport.abort()
+            for client in self._clients:
+                client.cancel()
+            await asyncio.gather(*self._clients, return_exceptions=True)
             await self._server.wait_closed()
-            while self._clients:
-                await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._clients.add(writer)
+        client = asyncio.current_task()
+        assert client is not None
+        self._clients.add(client)
         script = self._scripts[min(self.met, len(self._scripts) - 1)]
         self.met += 1
         try:
             await script(Peer(reader, writer))
         except (asyncio.IncompleteReadError, OSError):
             pass  # the client went away
+        except asyncio.CancelledError:
+            writer.transport.abort()
         finally:
             writer.close()
-            self._clients.discard(writer)
+            self._clients.discard(client)
 
 
 @asynccontextmanager

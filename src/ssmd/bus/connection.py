@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,15 @@ class Bus:
         """Raises BusError, also where there is no such stream."""
         return await stream.facts(self._nc, name)
 
-    def publisher(self, name: str, *, window: int = 8192) -> Publisher:
-        return Publisher(self._nc, name, window=window)
+    def publisher(
+        self,
+        name: str,
+        *,
+        window: int = 8192,
+        restore: Callable[[], Awaitable[None]] | None = None,
+    ) -> Publisher:
+        """``restore`` makes the stream again where it is gone; without it, publishing waits."""
+        return Publisher(self._nc, name, window=window, restore=restore)
 
     def deliveries(
         self, name: str, *, consumer: str, after_seq: int | None = None, batch: int = 4000

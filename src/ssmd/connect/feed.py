@@ -56,6 +56,8 @@ class FeedCapture:
         """Something was listed or settled: the instruments are looked up again."""
         self._secrets: Mapping[str, str] = {}
         self._rest: Rest
+        self._created = ""
+        self._control: Tape | None = None
 
     def check_key(self) -> bool:
         """Whether the feed can run; raises KeyFault where its key is missing and required."""
@@ -83,15 +85,16 @@ class FeedCapture:
     async def run(self, stop: asyncio.Event) -> None:
         env = self._config.env
         facts = await self._bus.ensure_stream(env.name, self.feed.name, env.transport)
+        self._created = facts.created
         async with (
-            self._bus.publisher(facts.name) as publisher,
+            self._bus.publisher(facts.name, restore=self._restore) as publisher,
             open_rest(self.feed, self.exchange) as rest,
         ):
             self._rest = rest
             self.channel = Channel(
                 env.name, self.feed.name, self.exchange, publisher, self._bus.max_payload
             )
-            control = Tape(self.channel, connection_id())
+            control = self._control = Tape(self.channel, connection_id())
             killed = await self._cut_off(facts, control, stop)
             async with asyncio.TaskGroup() as tasks:
                 watch = tasks.create_task(publisher.failed())
@@ -118,6 +121,19 @@ class FeedCapture:
             if await wait(stop, pause_s):
                 break
         return []
+
+    async def _restore(self) -> None:
+        """Make the stream again where its store was lost, with what no archiver had taken."""
+        env = self._config.env
+        facts = await self._bus.ensure_stream(env.name, self.feed.name, env.transport)
+        if facts.created == self._created or self._control is None:
+            return
+        log.warning("%s: the stream %s was lost; noted as a gap", self.feed.name, facts.name)
+        assert self.channel is not None
+        self.channel.gaps.lost(
+            self._control, "stream_lost", created_before=self._created, created=facts.created
+        )
+        self._created = facts.created
 
     async def _capture(self, stop: asyncio.Event) -> None:
         symbols = await self._discover_first(stop)
