@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from ssmd.bus import Publisher
 from ssmd.connect.spill import Spill
+from ssmd.runtime import unless
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,8 @@ class Outbox:
         self._max_bytes = max_bytes
         self._waiting = not spill.empty
         """Messages wait in the spill: new ones go behind them."""
+        self._away = asyncio.Event()
+        """NATS is gone."""
         self._emptied = asyncio.Event()
         if not self._waiting:
             self._emptied.set()
@@ -116,14 +119,15 @@ class Outbox:
 
     @contextlib.asynccontextmanager
     async def running(self, drain_s: float) -> AsyncIterator[None]:
-        """Watch over NATS and empty the spill while the block lasts. At its end JetStream has all,
-        or, ``drain_s`` later, what it has not waits in the spill for the next connector."""
+        """Watch over NATS and empty the spill while the block lasts. At its end JetStream has all;
+        where it is away, or does not take all in ``drain_s``, the rest waits for the next
+        connector."""
         task = asyncio.create_task(self._run(), name="outbox")
         try:
             yield
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(drain_s):
-                    await self.stored()
+                    await unless(self._away, self.stored())
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -209,22 +213,32 @@ class Outbox:
     # --- emptying -------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        away_since: float | None = None
+        seen = time.monotonic()
         while True:
-            now = time.monotonic()
-            away_since = None if self._publisher.connected else away_since or now
-            if away_since is not None and now - away_since >= AWAY_S:
+            if self._publisher.connected:
+                seen = time.monotonic()
+                self._away.clear()
+            elif time.monotonic() - seen >= AWAY_S:
+                self._away.set()
                 self.spill()
-            self._remove_stored()
-            drained = self._waiting and self._flushed() and not away_since and self._drain()
-            await asyncio.sleep(0 if drained else POLL_S if self._waiting else FLUSH_S)
+            await asyncio.sleep(self._step())
+
+    def _step(self) -> float:
+        """Hand on what NATS takes now; in how many seconds to look again."""
+        self._remove_stored()
+        if not self._waiting:
+            return FLUSH_S
+        self._flushed()  # where that fails for want of room, emptying makes some
+        if not self._publisher.connected:
+            return FLUSH_S
+        return 0.0 if self._drain() else POLL_S
 
     def _drain(self) -> bool:
         """Hand on a batch; whether there was room for one."""
         publisher = self._publisher
         if publisher.full:
             return False
-        for record in self._spill.take(BATCH):
+        for record in self._spill.take(BATCH) or self._spill.take_buffered():
             publisher.put(*record)
         while len(self._targets) < len(self._spill.taken):
             self._targets.append(publisher.acked + publisher.unacked)

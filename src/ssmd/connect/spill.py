@@ -10,8 +10,9 @@ import os
 import struct
 from collections import deque
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, BinaryIO, Final, NamedTuple
 from zlib import crc32
 
 from ssmd.errors import StorageError
@@ -19,7 +20,9 @@ from ssmd.runtime import writable
 
 SUFFIX: Final = ".spill"
 FILE_BYTES: Final = 64 * 1024 * 1024
-BUFFER_BYTES: Final = 1 << 20
+BUFFER_BYTES: Final = 1 << 16
+MAX_RECORD_BYTES: Final = 1 << 26
+"""More than NATS takes as one message."""
 _HEAD: Final = struct.Struct("<II")
 _LENGTHS: Final = struct.Struct("<HH")
 
@@ -112,6 +115,21 @@ class Spill:
         self.messages = max(self.messages - len(found), 0)
         return found
 
+    def take_buffered(self) -> list[Record]:
+        """All that is in no file, where no file is left to take from: even a full disk lets go of
+        it. From here on it is in the caller's memory alone."""
+        if self._files:
+            return []
+        source = BytesIO(bytes(self._buffer))
+        self._buffer.clear()
+        found = [
+            _record(body)
+            for head in iter(lambda: source.read(_HEAD.size), b"")
+            if (body := _body(source, head)) is not None
+        ]
+        self.messages = 0
+        return found
+
     def remove_taken(self) -> Path | None:
         """What stood in the oldest taken file is safe elsewhere: it goes. Where it was damaged it
         is kept under another name, which is answered."""
@@ -155,22 +173,24 @@ class Spill:
         return True
 
     def _records(self, path: Path) -> Iterator[Record]:
-        """The records of a file; a torn end is where a killed process stopped."""
+        """The records of a file, up to the first that is not whole."""
         with path.open("rb") as file:
-            size = path.stat().st_size
             while head := file.read(_HEAD.size):
-                if len(head) < _HEAD.size:
-                    return
-                length, checksum = _HEAD.unpack(head)
-                body = file.read(length) if length <= size else b""
-                if len(body) < length or len(body) < _LENGTHS.size:
-                    if file.tell() < size:
-                        self._damaged.append(path)
-                    return
-                if crc32(body) != checksum:
+                body = _body(file, head)
+                if body is None:
                     self._damaged.append(path)
                     return
                 yield _record(body)
+
+
+def _body(file: BinaryIO, head: bytes) -> bytes | None:
+    if len(head) < _HEAD.size:
+        return None
+    length, checksum = _HEAD.unpack(head)
+    if not _LENGTHS.size <= length <= MAX_RECORD_BYTES:
+        return None
+    body = file.read(length)
+    return body if len(body) == length and crc32(body) == checksum else None
 
 
 def _lock(folder: Path) -> IO[bytes]:
