@@ -26,7 +26,9 @@ AWAY_S: Final = 0.5
 """NATS may be gone for so long before messages go to the file."""
 FLUSH_S: Final = 0.2
 POLL_S: Final = 0.01
-BATCH: Final = 512
+BATCH: Final = 256
+IN_FLIGHT: Final = 1024
+"""Messages on their way from the spill; a whole window of each feed would be memory."""
 RESERVE_BYTES: Final = 16 * 1024 * 1024
 """Above the bound, for our own messages."""
 LOW_WATER: Final = 0.9
@@ -236,7 +238,7 @@ class Outbox:
     def _drain(self) -> bool:
         """Hand on a batch; whether there was room for one."""
         publisher = self._publisher
-        if publisher.full:
+        if publisher.unacked >= IN_FLIGHT:
             return False
         for record in self._spill.take(BATCH) or self._spill.take_buffered():
             publisher.put(*record)
