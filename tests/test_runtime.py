@@ -134,7 +134,7 @@ async def asking(trial: Process, data: Path) -> AsyncIterator[aiohttp.ClientSess
 async def test_the_health_server_answers(tmp_path: Path) -> None:
     with role(address="127.0.0.1:0", data=tmp_path) as trial:
         async with asking(trial, tmp_path) as session:
-            for path in ("/health", "/ready", "/status"):
+            for path in ("/health", "/live", "/ready", "/status"):
                 async with session.get(path) as answer:
                     assert answer.status == 200
                     assert answer.content_type == "application/json"
@@ -163,10 +163,11 @@ async def test_what_is_not_well_is_not_ready_but_alive() -> None:
         runtime._health_server(ill, address, None),
         aiohttp.ClientSession(f"http://{address}") as session,
     ):
-        async with session.get("/ready") as answer:
-            assert answer.status == 503
-            assert (await answer.json())["ill"] == {"nats": "not connected"}
-        async with session.get("/health") as answer:
+        for path in ("/health", "/ready"):
+            async with session.get(path) as answer:
+                assert answer.status == 503
+                assert (await answer.json())["ill"] == {"nats": "not connected"}
+        async with session.get("/live") as answer:
             assert answer.status == 200
         async with session.get("/status") as answer:
             assert await answer.json() == {"role": "trial", "frames": 7}

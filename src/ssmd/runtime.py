@@ -31,8 +31,8 @@ class Role:
     """What a role shares with the process it runs in.
 
     ``status`` answers ``/status``; ``health`` tells whether all is well, and what is not: what is
-    not makes ``/ready`` answer 503. ``/health`` answers 200 as long as the process can answer, so
-    that an exchange's outage makes nobody restart the role.
+    not makes ``/health`` and ``/ready`` answer 503. ``/live`` answers 200 as long as the process
+    can answer: that is for who restarts it, which helps against no exchange's outage.
     """
 
     def __init__(self, name: str) -> None:
@@ -52,9 +52,9 @@ def run_role(
 ) -> None:
     """Run ``main`` until it returns; SIGINT and SIGTERM set ``role.stop``, a second one kills.
 
-    With ``health_addr`` (``host:port``, port 0 is any), ``/health``, ``/ready``, ``/metrics`` and
-    ``/status`` are served, and ``{data}/run/{name}.json`` says where; when the role has ended, the
-    file holds its last status. Raises SsmdError.
+    With ``health_addr`` (``host:port``, port 0 is any), ``/health``, ``/live``, ``/ready``,
+    ``/metrics`` and ``/status`` are served, and ``{data}/run/{name}.json`` says where; when the
+    role has ended, the file holds its last status. Raises SsmdError.
     """
     set_up_logging(name)
     run(_role(main, name, health_addr, data))
@@ -213,7 +213,11 @@ async def _health_server(role: Role, address: str, data: Path | None) -> AsyncIt
 
     async def health(_: web.Request) -> web.Response:
         well, why = role.health()
-        return answer({"status": "ok" if well else "degraded", "role": role.name, **why})
+        content = {"status": "ok" if well else "degraded", "role": role.name, **why}
+        return answer(content, 200 if well else 503)
+
+    async def live(_: web.Request) -> web.Response:
+        return answer({"status": "alive", "role": role.name})
 
     async def ready(_: web.Request) -> web.Response:
         well, why = role.health()
@@ -230,6 +234,7 @@ async def _health_server(role: Role, address: str, data: Path | None) -> AsyncIt
     app = web.Application()
     for path, handler in (
         ("/health", health),
+        ("/live", live),
         ("/ready", ready),
         ("/metrics", metrics),
         ("/status", status),

@@ -18,7 +18,7 @@ from ssmd.runtime import run_role
     "--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True,
     help="Folder of the archive and of the embedded NATS server.",
 )  # fmt: skip
-@click.option("--health-addr", help="Serve /health /ready /metrics /status on host:port.")
+@click.option("--health-addr", help="Serve /health /live /ready /metrics /status on host:port.")
 @click.pass_context
 def archive(
     context: click.Context,

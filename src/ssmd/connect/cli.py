@@ -24,7 +24,7 @@ from ssmd.runtime import Role, run_role
     help="Folder of the embedded NATS server, and of what waits while NATS is away.",
 )  # fmt: skip
 @click.option("--shard", default="1/1", show_default=True, help="This part of the instruments.")
-@click.option("--health-addr", help="Serve /health /ready /metrics /status on host:port.")
+@click.option("--health-addr", help="Serve /health /live /ready /metrics /status on host:port.")
 def connect(
     env: str,
     feeds: tuple[str, ...],
