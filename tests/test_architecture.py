@@ -12,8 +12,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "ssmd"
 RANKS = {
     "errors": 0, "lazy": 0,
     "message": 1, "instrument": 1, "config": 1, "book": 1.5, "keys": 3,
-    "exchanges": 2, "store": 3, "bus": 3, "runtime": 2,
-    "dataset": 4,
+    "exchanges": 2, "calendar": 2.5, "store": 3, "bus": 3, "runtime": 2,
+    "dataset": 4, "day": 4,
     "connect": 5, "archive": 5, "serve": 5, "meta": 5, "sim": 5, "up": 5,
     "cli": 6, "__main__": 7, "": 0,
 }  # fmt: skip
