@@ -57,6 +57,15 @@ class Bus:
         """Raises BusError, also where there is no such stream."""
         return await stream.facts(self._nc, name)
 
+    async def latest(self, name: str, subject: str) -> bytes | None:
+        """The last message under a subject of a stream; None where none is. Raises BusError."""
+        return await stream.latest(self._nc, name, subject)
+
+    async def is_read(self, name: str, consumer: str) -> bool:
+        """Whether a process reads the stream through that consumer at this moment: the server
+        knows. Raises BusError."""
+        return await stream.is_read(self._nc, name, consumer)
+
     def publisher(
         self,
         name: str,

@@ -84,6 +84,14 @@ class Bucket:
         except _FAILED as error:
             raise BusError(f"NATS did not store {key}: {error}") from error
 
+    async def revision(self) -> int:
+        """Counts the changes of the whole bucket. Raises BusError."""
+        try:
+            info = (await self._kv.status()).stream_info
+        except _FAILED as error:
+            raise BusError(f"NATS did not tell of the bucket: {error}") from error
+        return info.state.last_seq
+
     async def delete(self, key: str) -> None:
         """Raises BusError."""
         try:
