@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ssmd.archive import report as quality
+from ssmd import quality
 from ssmd.archive import verify as proof
-from ssmd.archive.place import Place
 from ssmd.calendar import TradingDay, utc_dates
 from ssmd.config import Environment
 from ssmd.day import Day
@@ -40,7 +39,7 @@ def close(
     summary = proof.verify(
         folder, (day.feed,), dates or ("none",), deep=False, tell=lambda _: None, progress=progress
     )
-    rows = quality.report(Place(env.name, folder, (day.feed,), dates, env), progress)
+    rows = quality.rows([folder / day.feed / date for date in dates], env, progress)
     stats: dict[str, Any] = {
         "messages": sum(row.messages for row in rows),
         "segments": summary.segments,

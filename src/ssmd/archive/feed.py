@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from ssmd.archive.writer import Writer
 from ssmd.bus import Bus, Deliveries, Delivery, StreamFacts
 from ssmd.config import Config
+from ssmd.day.checks import ARCHIVER
 from ssmd.errors import BusError
 from ssmd.exchanges.times import rfc3339_ns
 from ssmd.runtime import backoff, wait
@@ -20,7 +21,6 @@ from ssmd.store.header import About
 
 log = logging.getLogger(__name__)
 
-CONSUMER = "archive"
 DRAIN_S = 30.0
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -94,7 +94,7 @@ class FeedArchive:
             log.warning("%s: the stream was made anew; archiving it from its start", self.feed)
             writer.renew(facts.created)
         async with self._bus.deliveries(
-            facts.name, consumer=CONSUMER, after_seq=writer.last_seq
+            facts.name, consumer=ARCHIVER, after_seq=writer.last_seq
         ) as deliveries:
             self._deliveries = deliveries
             self._built = 0

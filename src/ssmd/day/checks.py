@@ -11,6 +11,8 @@ from ssmd.bus import Bus
 from ssmd.errors import BusError, ContractError
 from ssmd.message import Message
 
+ARCHIVER: Final = "archive"
+"""The archiver's consumer: it reads a stream while the archiver lives."""
 LIVE_S: Final = 150.0
 """A connector says a ``_clock`` each minute; one that said none for so long is not there."""
 

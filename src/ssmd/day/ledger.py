@@ -13,11 +13,12 @@ from typing import NamedTuple, Self
 import msgspec
 
 from ssmd import message
-from ssmd.bus import Bucket, Bus
+from ssmd.bus import Bucket, Bus, StreamFacts
+from ssmd.bus.stream import NOT_FOUND, ApiError
 from ssmd.config import Environment
 from ssmd.day import state as states
 from ssmd.day.state import Change, Day, State
-from ssmd.errors import Conflict
+from ssmd.errors import Conflict, DayFault
 from ssmd.message import Message
 
 TELL_S = 20.0
@@ -50,6 +51,18 @@ class Ledger:
     def stream(self, feed: str) -> str:
         return message.stream_name(self.env, feed)
 
+    async def facts(self, feed: str) -> StreamFacts:
+        """Of the feed's stream. Raises DayFault where there is none yet."""
+        try:
+            return await self.bus.stream_facts(self.stream(feed))
+        except ApiError as error:
+            if error.err_code not in NOT_FOUND:
+                raise
+            raise DayFault(
+                f"{feed} has no stream: no archiver and no connector ran",
+                hint="start both: `ssmd up`, or `ssmd archive` and `ssmd connect`",
+            ) from error
+
     # --- reading --------------------------------------------------------------------------------
 
     async def days(self, feed: str) -> list[Kept]:
@@ -69,7 +82,7 @@ class Ledger:
 
     async def create(self, feed: str, date: str, by: str) -> Kept:
         """A new day, PENDING. Raises Conflict where there is one."""
-        facts = await self.bus.stream_facts(self.stream(feed))
+        facts = await self.facts(feed)
         return await self.tell(await self._swap(states.new(feed, date, facts.created, by), 0))
 
     async def move(
@@ -85,7 +98,9 @@ class Ledger:
     ) -> Kept:
         """One change. Raises Conflict where someone else was first, DayFault where the state
         allows none such."""
-        kept = await self.tell(kept)
+        seen, kept = kept.day, await self.tell(kept)
+        if kept.day.changes != seen.changes:
+            raise Conflict(f"{seen.feed} {seen.date} was changed by someone else")
         day = states.moved(
             kept.day, to, by=by, reason=reason, error=error, stats=stats or {}
         )  # fmt: skip
@@ -118,7 +133,7 @@ class Ledger:
 
     async def _follow_stream(self, kept: Kept) -> Kept:
         """On a stream that was made anew, count from 1 under another connection id."""
-        facts = await self.bus.stream_facts(self.stream(kept.day.feed))
+        facts = await self.facts(kept.day.feed)
         if facts.created == kept.day.stream_created:
             return kept
         conn = states.connection_id(kept.day.date)

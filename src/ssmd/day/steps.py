@@ -187,7 +187,7 @@ async def _begin(
 
 async def _opening(ledger: Ledger, kept: Kept, day: TradingDay) -> dict[str, Any]:
     """From where the day goes, and when it is by the calendar."""
-    facts = await ledger.bus.stream_facts(ledger.stream(kept.day.feed))
+    facts = await ledger.facts(kept.day.feed)
     stats: dict[str, Any] = {
         "opening_seq": facts.last_seq,
         "stream_created": facts.created,
@@ -202,5 +202,5 @@ async def _closing(ledger: Ledger, kept: Kept) -> dict[str, Any]:
     first = kept.day.first("ENDING")
     if first is not None:
         return {key: first.stats[key] for key in ("closing_seq", "stream_created")}
-    facts = await ledger.bus.stream_facts(ledger.stream(kept.day.feed))
+    facts = await ledger.facts(kept.day.feed)
     return {"closing_seq": facts.last_seq, "stream_created": facts.created}

@@ -4,7 +4,9 @@ import click
 
 from ssmd.lazy import Entry, LazyGroup
 
-COMMANDS: dict[str, Entry] = {}
+COMMANDS: dict[str, Entry] = {
+    "day": Entry("ssmd.meta.day:day", "Begin, end, roll and look at trading days."),
+}
 
 
 @click.group(cls=LazyGroup, table=COMMANDS)
