@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as wall
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -37,6 +38,9 @@ FIELDS_KEPT: Final = 2_000
 """Fields of one message type beyond which no more are collected."""
 STEP: Final = math.log(1.05)
 """Ages are told to 5 %."""
+
+
+Member = tuple[int, int, bytes]
 
 
 class Row(Struct, kw_only=True):
@@ -160,21 +164,21 @@ class _Day:
         """Count every line; the manifest that all files make, open parts included."""
         made = Manifest(feed=self._row.feed, date=self._row.date)
         for path in (*manifests.segments(self._folder), *manifests.parts(self._folder)):
-            about = header.read(path)
+            about, members = _open(path)
             self._learn(about.exchange if about else None)
             counted = Tally(tally.position(tally.last_file(made), about))
             end = 0
-            for offset, length, content in segment.members(path):
+            for offset, length, content in members:
                 if not tally.member(counted, offset, length, content):
                     break
                 end = offset + length
                 self._progress(length)
                 for text in content.removesuffix(b"\n").split(b"\n"):
                     self._count(path, text)
-            if end != path.stat().st_size and path.name.endswith(segment.SUFFIX):
+            if path.name.endswith(segment.SUFFIX) and end != path.stat().st_size:
                 self._row.damaged.append(path.name)
             if counted.records:
-                tally.register(made, path, counted, about)
+                tally.register(made, path if path.exists() else _closed(path), counted, about)
         return made
 
     def _learn(self, exchange: str | None) -> None:
@@ -224,6 +228,23 @@ class _Day:
         self._row.quiet_minutes = len((due & live) - self._minutes)
         self._row.missing_minutes = len(due - live - self._minutes)
         self._row.state = "data" if self._row.messages else "quiet" if spans else "missing"
+
+
+def _open(path: Path) -> tuple[header.About | None, Iterator[Member]]:
+    """What a file says of itself, and its members. An archiver may close a part, which gives it
+    its final name, at any moment."""
+    try:
+        about, members = header.read(path), segment.members(path)
+        first = next(members, None)
+    except FileNotFoundError:
+        if not path.name.endswith(segment.PART):
+            raise
+        return _open(_closed(path))
+    return about, chain([first] if first else [], members)
+
+
+def _closed(part: Path) -> Path:
+    return part.with_name(part.name.removesuffix(segment.PART))
 
 
 def window(day: str, schedule: Schedule, now_ns: int) -> list[Span]:

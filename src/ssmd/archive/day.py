@@ -199,7 +199,7 @@ class DayKeeper:
                 await self._feed.sealed(str(facts["stream_created"]), seq)
         except TimeoutError:
             status = self._feed.status()
-            why = status.get("detail") or f"it has archived up to {status.get('last_seq')}"
+            why = status.get("detail") or f"it has archived {_up_to(status.get('last_seq'))}"
             return Closing(f"the archiver has not sealed up to {seq}: {why}", {})
         return None
 
@@ -216,3 +216,7 @@ class DayKeeper:
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             return Closing(f"{where}{error.strerror or error}", {})
+
+
+def _up_to(seq: int | None) -> str:
+    return f"up to {seq}" if seq else "nothing"
