@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from archives import Capture, trades
+from roles import FEEDS, Roles, variables
+from ssmd import keys
 from ssmd.archive.day import DayKeeper
 from ssmd.archive.feed import FeedArchive
 from ssmd.archive.verify import Summary, verify
@@ -20,6 +22,7 @@ from ssmd.config import Config, Rotation, Schedule, load
 from ssmd.dataset import Archive
 from ssmd.day import LEGAL, Day, Ledger
 from ssmd.message import Archived, subject
+from ssmd.sim.server import SimOptions, Simulator
 from ssmd.store.manifest import DUPLICATE
 
 FEED = "kalshi"
@@ -118,3 +121,19 @@ def assert_told(messages: list[Archived], days: list[Day]) -> None:
     assert {day.date: [day.body(change) for change in day.changes] for day in days} == told
     for facts in told.values():
         assert legal([fact["state"] for fact in facts])
+
+
+@contextlib.asynccontextmanager
+async def simulated(data: Path) -> AsyncIterator[Roles]:
+    """All exchanges simulated; which roles run is up to the test."""
+    secret, public = keys.make(data / "keys")
+    options = SimOptions(rate=100, seed=1, kalshi_public_key=public.read_bytes())
+    async with Simulator(options) as sim:
+        roles = Roles(data, variables(sim, secret), tuple(FEEDS.values()))
+        try:
+            yield roles
+        finally:
+            for process in roles.running.values():
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()

@@ -5,8 +5,6 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,8 @@ import msgspec
 import pytest
 
 from command import ssmd
-from day_stage import assert_told, legal
-from roles import FEEDS, Roles, variables
-from ssmd import keys
+from day_stage import assert_told, legal, simulated
+from roles import FEEDS
 from ssmd.archive.day import DayKeeper
 from ssmd.archive.feed import FeedArchive
 from ssmd.archive.verify import verify
@@ -24,27 +21,10 @@ from ssmd.bus import Bus, connect
 from ssmd.config import Config, Rotation, load
 from ssmd.dataset import Archive
 from ssmd.day import Day, Ledger
-from ssmd.sim.server import SimOptions, Simulator
 
 STATES = ("STARTING", "ACTIVE", "ENDING")
 DAY_NS = 86_400 * 1_000_000_000
 DAY_TAKES_S = 3.0
-
-
-@asynccontextmanager
-async def captured(data: Path) -> AsyncIterator[Roles]:
-    """All exchanges simulated; which roles run is up to the test."""
-    secret, public = keys.make(data / "keys")
-    options = SimOptions(rate=100, seed=1, kalshi_public_key=public.read_bytes())
-    async with Simulator(options) as sim:
-        roles = Roles(data, variables(sim, secret), tuple(FEEDS.values()))
-        try:
-            yield roles
-        finally:
-            for process in roles.running.values():
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
 
 
 def accelerated() -> int:
@@ -66,10 +46,10 @@ class Crashing:
         self._root = root
 
     async def run(self) -> None:
-        """Until it has crashed in each state, and two days are complete after that."""
+        """Until it has crashed in each state, and one more day is complete after that."""
         ledger = await Ledger.open(self._bus, self._config.env)
         done = 0
-        while self.left or self._complete(await self.days(ledger)) < done + 2:
+        while self.left or self._complete(await self.days(ledger)) < done + 1:
             if not self.left and not done:
                 done = self._complete(await self.days(ledger))
             await self._live_a_while(ledger, done)
@@ -94,7 +74,7 @@ class Crashing:
     async def _watch(self, ledger: Ledger, done: int) -> None:
         while True:
             days = await self.days(ledger)
-            if not self.left and self._complete(days) >= done + 2:
+            if not self.left and self._complete(days) >= done + 1:
                 return
             for day in days:
                 if day.state in self.left:
@@ -119,7 +99,7 @@ async def test_days_of_each_exchange_at_accelerated_time_with_a_crash_in_each_st
     )
     root = tmp_path / "archive"
     async with (
-        captured(tmp_path) as roles,
+        simulated(tmp_path) as roles,
         connect(config.env.transport, name="test", data=tmp_path) as bus,
     ):
         await roles.start("connect")
@@ -132,8 +112,8 @@ async def test_days_of_each_exchange_at_accelerated_time_with_a_crash_in_each_st
             days = await archiver.days(ledger)
             assert archiver.left == []
             assert all(legal([c.state for c in day.changes]) for day in days)
-            assert sum(day.state == "COMPLETE" for day in days) >= 3
-            assert all(day.state in ("COMPLETE", "ACTIVE", "STARTING", "ENDING") for day in days)
+            assert sum(day.state == "COMPLETE" for day in days) >= 1
+            assert all(day.failed != "ENDING" for day in days)
             await tell_all(ledger, feed)
             stop = asyncio.Event()
             stop.set()
@@ -175,7 +155,7 @@ async def test_an_archiver_killed_in_each_state_goes_on_from_there(tmp_path: Pat
     day = Commands(tmp_path)
     config = load("demo")
     async with (
-        captured(tmp_path) as roles,
+        simulated(tmp_path) as roles,
         connect(config.env.transport, name="test", data=tmp_path),
     ):
         await roles.start("archive")
