@@ -16,7 +16,7 @@ from ssmd import keys
 from ssmd.archive.day import DayKeeper
 from ssmd.archive.feed import FeedArchive
 from ssmd.archive.verify import Summary, verify
-from ssmd.bus import Bus
+from ssmd.bus import Bus, EmbeddedServer
 from ssmd.calendar import TradingDays
 from ssmd.config import Config, Rotation, Schedule, load
 from ssmd.dataset import Archive
@@ -128,7 +128,7 @@ async def simulated(data: Path) -> AsyncIterator[Roles]:
     """All exchanges simulated; which roles run is up to the test."""
     secret, public = keys.make(data / "keys")
     options = SimOptions(rate=100, seed=1, kalshi_public_key=public.read_bytes())
-    async with Simulator(options) as sim:
+    async with EmbeddedServer(data / "nats"), Simulator(options) as sim:
         roles = Roles(data, variables(sim, secret), tuple(FEEDS.values()))
         try:
             yield roles

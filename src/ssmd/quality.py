@@ -178,7 +178,7 @@ class _Day:
             if path.name.endswith(segment.SUFFIX) and end != path.stat().st_size:
                 self._row.damaged.append(path.name)
             if counted.records:
-                tally.register(made, path if path.exists() else _closed(path), counted, about)
+                _register(made, path, counted, about)
         return made
 
     def _learn(self, exchange: str | None) -> None:
@@ -241,6 +241,15 @@ def _open(path: Path) -> tuple[header.About | None, Iterator[Member]]:
             raise
         return _open(_closed(path))
     return about, chain([first] if first else [], members)
+
+
+def _register(made: Manifest, path: Path, counted: Tally, about: header.About | None) -> None:
+    try:
+        tally.register(made, path, counted, about)
+    except FileNotFoundError:
+        if not path.name.endswith(segment.PART):
+            raise
+        tally.register(made, _closed(path), counted, about)
 
 
 def _closed(part: Path) -> Path:

@@ -1,5 +1,7 @@
 """Key-value buckets on a real nats-server."""
 
+import asyncio
+
 import pytest
 
 from ssmd.bus import Bus, KvEntry
@@ -45,3 +47,21 @@ async def test_a_deleted_key_is_gone_and_can_be_made_again(bus: Bus) -> None:
     assert await bucket.get("x") is None
     assert await bucket.keys() == []
     assert await bucket.swap("x", b"2", 0)
+
+
+async def test_all_keys_are_listed_however_much_is_going_on(bus: Bus) -> None:
+    """The answers to many requests are read at once: nobody may take them in the wrong order."""
+    bucket = await bus.bucket("demo_things")
+    assert await bucket.revision() == 0
+    for key in ("a", "b"):
+        await bucket.put(key, key.encode())
+    await bucket.delete("b")
+
+    async def listed() -> list[str]:
+        return [entry.key async for entry in bucket.entries()]
+
+    for _ in range(20):
+        lists = await asyncio.gather(*(listed() for _ in range(20)))
+        keys = await asyncio.gather(*(bucket.keys() for _ in range(20)))
+        assert lists == keys == [["a"]] * 20
+    assert await bucket.revision() == 3

@@ -140,12 +140,13 @@ class FeedArchive:
     def _reached(self, writer: Writer) -> list[Asked]:
         """Who waits for nothing beyond what the writer has; of a stream before this one it has
         all that there was."""
-        if not self._asked:
+        waiting = [one for one in self._asked if not one.done.done()]
+        if not waiting:
             return []
         made_ns = rfc3339_ns(writer.about.stream_created) or 0
         return [
             one
-            for one in self._asked
+            for one in waiting
             if made_ns > one.created_ns
             or (made_ns == one.created_ns and writer.last_seq >= one.seq)
         ]

@@ -1,17 +1,17 @@
 """Key-value buckets: state that roles share, with its latest revisions."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Self
 
 import msgspec
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from nats.js.api import KeyValueConfig
+from nats.js.api import KeyValueConfig, StreamState
 from nats.js.errors import (
     BucketNotFoundError,
     KeyNotFoundError,
     KeyWrongLastSequenceError,
-    NoKeysError,
 )
 from nats.js.errors import Error as JetStreamError
 from nats.js.kv import KeyValue
@@ -28,6 +28,8 @@ class KvEntry(msgspec.Struct, frozen=True):
     revision: int
 
 
+LIST_S = 10.0
+"""Silence in the middle of a list: the server has forgotten it."""
 _FAILED = (NatsError, JetStreamError, OSError, TimeoutError)
 
 
@@ -86,11 +88,13 @@ class Bucket:
 
     async def revision(self) -> int:
         """Counts the changes of the whole bucket. Raises BusError."""
+        return (await self._state()).last_seq
+
+    async def _state(self) -> StreamState:
         try:
-            info = (await self._kv.status()).stream_info
+            return (await self._kv.status()).stream_info.state
         except _FAILED as error:
             raise BusError(f"NATS did not tell of the bucket: {error}") from error
-        return info.state.last_seq
 
     async def delete(self, key: str) -> None:
         """Raises BusError."""
@@ -101,22 +105,34 @@ class Bucket:
 
     async def keys(self) -> list[str]:
         """All keys, sorted. Raises BusError."""
-        try:
-            return sorted(_unescape(key) for key in await self._kv.keys())
-        except NoKeysError:
-            return []
-        except _FAILED as error:
-            raise BusError(f"NATS did not list the keys: {error}") from error
+        return sorted([entry.key async for entry in self._latest(meta_only=True)])
 
     async def entries(self) -> AsyncIterator[KvEntry]:
         """Every key with its latest value. Raises BusError."""
+        async for entry in self._latest(meta_only=False):
+            yield entry
+
+    async def _latest(self, *, meta_only: bool) -> AsyncIterator[KvEntry]:
+        """Up to the entry behind which none is pending.
+
+        The client's own sign of the end comes before the first entry where that entry and the
+        answer on the consumer are read from the socket together (nats-py 2.16).
+        """
         try:
-            watcher = await self._kv.watchall(ignore_deletes=True)
+            watcher = await self._kv.watchall(meta_only=meta_only)
             try:
-                async for entry in watcher:
+                while True:
+                    async with asyncio.timeout(LIST_S):
+                        entry = await anext(watcher)
                     if entry is None:
+                        if not (await self._state()).messages:
+                            return
+                        continue
+                    if entry.operation is None:
+                        key = _unescape(entry.key)
+                        yield KvEntry(key, entry.value or b"", entry.revision or 0)
+                    if not entry.delta:
                         return
-                    yield KvEntry(_unescape(entry.key), entry.value or b"", entry.revision or 0)
             finally:
                 await watcher.stop()  # type: ignore[no-untyped-call]
         except _FAILED as error:
