@@ -4,6 +4,8 @@ SsmdError
 ├── ConfigError            a file, flag or variable says something wrong
 ├── KeyFault               a credential is missing or malformed; never holds its value
 ├── NotFound               a name that does not exist
+├── Conflict               someone else changed it first; look, and try again
+├── DayFault               a trading day is not in the state that was asked for
 ├── PortInUse              an address that something else listens on
 ├── ExchangeError          an exchange could not be reached or said no; worth a retry
 │   └── ExchangeRefused    the exchange refused us (401, unknown endpoint): a retry cannot help
@@ -46,6 +48,14 @@ class KeyFault(SsmdError):
 
 class NotFound(SsmdError):
     code = "not_found"
+
+
+class Conflict(SsmdError):
+    code = "conflict"
+
+
+class DayFault(SsmdError):
+    code = "day"
 
 
 class PortInUse(SsmdError):

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from archives import DATE, DAY, ENV, Capture, archive, put, trades, writer
 from ssmd.archive.listing import row as list_row
-from ssmd.archive.place import Place
-from ssmd.archive.report import NS_PER_MINUTE, NS_PER_S, Row, report, window
+from ssmd.archive.report import report
 from ssmd.archive.writer import NS_PER_DAY
 from ssmd.config import Schedule
+from ssmd.place import Place
+from ssmd.quality import NS_PER_MINUTE, NS_PER_S, Row, window
 
 
 def rows(day: Path) -> list[Row]:
@@ -27,6 +30,27 @@ def test_a_day_at_a_glance(tmp_path: Path) -> None:
     assert row.clean_share < 1
     assert row.unknown_types == {}
     assert row.new_fields == {}
+
+
+@pytest.mark.parametrize("member", [1, 2])
+def test_a_part_that_is_closed_while_it_is_read(tmp_path: Path, member: int) -> None:
+    """The archiver closes it before its first byte is read, or after."""
+    lines = Capture("kalshi").session(trades(40))
+    folder = archive(tmp_path, lines[:20])
+    to = writer(tmp_path)
+    put(to, lines[20:], member=5)
+    left = member
+
+    def progress(_: int) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            to.seal()
+
+    place = Place(ENV, folder.parents[1], (folder.parent.name,), (), None)
+    (row,) = report(place, progress)
+    to.close()
+    assert (row.messages, row.damaged) == (40, [])
 
 
 def test_quiet_is_not_missing(tmp_path: Path) -> None:

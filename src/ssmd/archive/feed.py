@@ -5,7 +5,7 @@ import errno
 import logging
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from ssmd.archive.writer import Writer
 from ssmd.bus import Bus, Deliveries, Delivery, StreamFacts
 from ssmd.config import Config
+from ssmd.day.checks import ARCHIVER
 from ssmd.errors import BusError
 from ssmd.exchanges.times import rfc3339_ns
 from ssmd.runtime import backoff, wait
@@ -20,9 +21,16 @@ from ssmd.store.header import About
 
 log = logging.getLogger(__name__)
 
-CONSUMER = "archive"
 DRAIN_S = 30.0
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class Asked(NamedTuple):
+    """Someone waits until the stream made then is in closed segments up to there."""
+
+    created_ns: int
+    seq: int
+    done: asyncio.Future[None]
 
 
 class FeedArchive:
@@ -39,6 +47,18 @@ class FeedArchive:
         self._deliveries: Deliveries | None = None
         self._built = 0
         """How often the pull had been built when the stream was last known to be the same."""
+        self._asked: list[Asked] = []
+
+    async def sealed(self, created: str, seq: int) -> None:
+        """Return when all of the stream made then, up to ``seq``, is in closed segments and their
+        manifests."""
+        done = asyncio.get_running_loop().create_future()
+        asked = Asked(rfc3339_ns(created) or 0, seq, done)
+        self._asked.append(asked)
+        try:
+            await done
+        finally:
+            self._asked.remove(asked)
 
     async def run(self, stop: asyncio.Event) -> None:
         env = self._config.env
@@ -74,7 +94,7 @@ class FeedArchive:
             log.warning("%s: the stream was made anew; archiving it from its start", self.feed)
             writer.renew(facts.created)
         async with self._bus.deliveries(
-            facts.name, consumer=CONSUMER, after_seq=writer.last_seq
+            facts.name, consumer=ARCHIVER, after_seq=writer.last_seq
         ) as deliveries:
             self._deliveries = deliveries
             self._built = 0
@@ -101,16 +121,35 @@ class FeedArchive:
             ended = drain_until is not None and (
                 time.monotonic() > drain_until or (not batch and not deliveries.pending)
             )
-            if writer.flush_due or ended or renewed:
+            asked = self._reached(writer)
+            if writer.flush_due or ended or renewed or asked:
                 if not await self._durably(writer.flush, stop):
                     return True
                 if unacked is not None and not renewed:
                     await deliveries.ack(unacked)
                     unacked = None
-            if (writer.seal_due or ended or renewed) and not await self._durably(writer.seal, stop):
-                return True
+            if writer.seal_due or ended or renewed or asked:
+                if not await self._durably(writer.seal, stop):
+                    return True
+                for one in asked:
+                    if not one.done.done():
+                        one.done.set_result(None)
             if renewed or ended:
                 return not renewed
+
+    def _reached(self, writer: Writer) -> list[Asked]:
+        """Who waits for nothing beyond what the writer has; of a stream before this one it has
+        all that there was."""
+        waiting = [one for one in self._asked if not one.done.done()]
+        if not waiting:
+            return []
+        made_ns = rfc3339_ns(writer.about.stream_created) or 0
+        return [
+            one
+            for one in waiting
+            if made_ns > one.created_ns
+            or (made_ns == one.created_ns and writer.last_seq >= one.seq)
+        ]
 
     async def _next(
         self, facts: StreamFacts, deliveries: Deliveries, stop: asyncio.Event

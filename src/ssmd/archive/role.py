@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ssmd import bus
+from ssmd.archive.day import DayKeeper
 from ssmd.archive.feed import ArchiveCollector, FeedArchive
 from ssmd.config import Config
 from ssmd.runtime import Role, writable
@@ -25,6 +26,7 @@ async def run_feeds(config: Config, data: Path, root: Path, role: Role) -> None:
         async with asyncio.TaskGroup() as tasks:
             for feed in feeds:
                 tasks.create_task(feed.run(role.stop))
+                tasks.create_task(DayKeeper(connection, config, feed, root).run(role.stop))
 
 
 def _health(feeds: list[FeedArchive], connection: bus.Bus) -> tuple[bool, dict[str, Any]]:

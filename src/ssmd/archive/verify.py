@@ -27,6 +27,9 @@ DERIVED: Final = (
 )  # fmt: skip
 """What a manifest says beyond its entries, and its segments tell."""
 
+DAY: Final = "day-"
+"""How the name of a trading day's report begins."""
+
 _line = msgspec.json.Decoder(Line).decode
 
 
@@ -170,7 +173,7 @@ class _Feed:
         last = manifest.files[-1].name if manifest.files else ""
         for path in sorted(on_disk):
             name = path.name
-            if name in known or name.startswith((".", f"{manifests.NAME}.corrupt-")):
+            if name in known or name.startswith((".", f"{manifests.NAME}.corrupt-", DAY)):
                 continue
             if self._running and name > last:
                 continue  # an archiver is about to close it or to enter it

@@ -1,5 +1,6 @@
 """Streams: one per environment and feed, made and kept as the environment says."""
 
+import base64
 from typing import Any
 
 import msgspec
@@ -111,6 +112,28 @@ async def _create(nc: Client, config: dict[str, Any]) -> dict[str, Any]:
 async def facts(nc: Client, name: str) -> StreamFacts:
     """Raises ApiError where the stream does not exist."""
     return facts_of(await request(nc, f"STREAM.INFO.{name}"))
+
+
+async def latest(nc: Client, name: str, subject: str) -> bytes | None:
+    """The payload of the last message under a subject; None where there is none."""
+    try:
+        answer = await request(nc, f"STREAM.MSG.GET.{name}", {"last_by_subj": subject})
+    except ApiError as error:
+        if error.err_code in NOT_FOUND:
+            return None
+        raise
+    return base64.b64decode(answer["message"].get("data", ""))
+
+
+async def is_read(nc: Client, name: str, consumer: str) -> bool:
+    """Whether someone is there who waits for the consumer's messages."""
+    try:
+        answer = await request(nc, f"CONSUMER.INFO.{name}.{consumer}")
+    except ApiError as error:
+        if error.err_code in NOT_FOUND:
+            return False
+        raise
+    return int(answer.get("num_waiting", 0)) > 0
 
 
 def facts_of(answer: dict[str, Any]) -> StreamFacts:

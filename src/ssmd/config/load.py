@@ -113,6 +113,7 @@ def _resolve(root: Path, environment: Environment, feed: Feed) -> ResolvedFeed:
         max_symbols_per_connection=version.max_symbols_per_connection,
         rate_limit_per_second=version.rate_limit_per_second,
         stale_after_s=feed.stale_after_s,
+        calendar=feed.calendar,
         key=_key(environment, name),
     )
 

@@ -219,6 +219,7 @@ class ResolvedFeed(Struct, kw_only=True, frozen=True):
     max_symbols_per_connection: int | None
     rate_limit_per_second: float | None
     stale_after_s: float
+    calendar: Calendar = field(default_factory=Calendar)
     key: Key | None
 
 
