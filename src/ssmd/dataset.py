@@ -179,6 +179,14 @@ class Piece(Struct, frozen=True):
     may_hold: bool = True
     """Whether messages of the wanted type can be in it."""
 
+    @property
+    def size(self) -> int:
+        """Bytes on disk; 0 where it is gone."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
+
     def lines(self) -> Iterator[bytes]:
         """Raises CorruptArchive where a closed segment is damaged, after its sound lines."""
         try:

@@ -230,12 +230,12 @@ def _tell_compacted(env: str, done: list[Any]) -> None:
 @click.pass_context
 def report(context: click.Context, /, as_json: bool, **where: Any) -> None:
     """How good the data is, by feed and day: coverage, checks, gaps, ages, drift."""
-    from ssmd.archive import report as quality
+    from ssmd import quality, quality_shown
 
     for place in _places(context, **where):
         with show.progress(f"report {place.env}", place.size) as progress:
-            rows = quality.report(place, progress)
+            rows = quality.rows(place.days(), place.config, progress)
         if as_json:
             show.as_json({"env": place.env, "datasets": msgspec.to_builtins(rows)})
         else:
-            quality.tell(place.env, rows)
+            quality_shown.tell(place.env, rows)

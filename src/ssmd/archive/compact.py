@@ -19,7 +19,7 @@ from ssmd import __version__
 from ssmd.archive import lock
 from ssmd.dataset import Day, Piece
 from ssmd.errors import ContractError, CorruptArchive, SsmdError
-from ssmd.query import parquet
+from ssmd.query import facts, parquet
 from ssmd.query.parquet import Compacted, Part
 from ssmd.query.tables import TABLES, order
 from ssmd.store import segment
@@ -124,9 +124,8 @@ def _write(
     # Imported late: DuckDB takes a tenth of a second.
     from ssmd.query import bars, engine
     from ssmd.query.rows import Rows
-    from ssmd.query.session import exchange_of
 
-    exchange = exchange_of(day, manifest)
+    exchange = facts.exchange_of(day, manifest)
     rows = Rows(exchange, TABLES)
     found = parquet.sources(manifest)
     digest = parquet.digest(found)[:12]

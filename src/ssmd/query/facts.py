@@ -2,13 +2,15 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
 from ssmd.config import Schedule
 from ssmd.dataset import Day
+from ssmd.exchanges import EXCHANGES
+from ssmd.exchanges.base import Exchange
 from ssmd.quality import window
 from ssmd.store import header, tally
 from ssmd.store import manifest as manifests
@@ -103,3 +105,16 @@ def _word(facts: dict[str, Any], name: str) -> str | None:
 
 def _text(facts: dict[str, Any]) -> str:
     return msgspec.json.encode(facts).decode()
+
+
+def exchange_of(day: Day, manifest: Manifest) -> Exchange | None:
+    """Whose messages these are: as the manifest or a segment says, else by the feed's name."""
+    names: Iterable[str | None] = (manifest.exchange, *_headers(day), day.feed.replace("-", "_"))
+    return next((EXCHANGES[name] for name in names if name in EXCHANGES), None)
+
+
+def _headers(day: Day) -> Iterator[str | None]:
+    for path in day.files()[:1]:
+        with contextlib.suppress(OSError):
+            about = header.read(path)
+            yield about.exchange if about else None

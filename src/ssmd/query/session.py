@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,15 +12,12 @@ from msgspec import Struct
 from ssmd.config import Schedule
 from ssmd.dataset import Archive, Day, Piece
 from ssmd.errors import ContractError, NotFound
-from ssmd.exchanges import EXCHANGES
-from ssmd.exchanges.base import Exchange
 from ssmd.message import decode_capture
 from ssmd.query import bars, engine, facts, parquet
 from ssmd.query.engine import Connection, Loader, Relation
 from ssmd.query.rows import Rows
 from ssmd.query.scope import VIEWS, Scope
 from ssmd.query.tables import FACTS, TABLES, order
-from ssmd.store import header
 from ssmd.store.manifest import Manifest
 
 _INSTRUMENTS: Final = """
@@ -79,19 +76,29 @@ def opened(
     *,
     schedule: Schedule | None = None,
     memory: str = engine.MEMORY,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Query]:
     """The views of ``scope.tables``. What is not compacted is read here, in bounded memory, into a
-    temporary folder. Raises NotFound for a feed that is not archived, StorageError."""
+    temporary folder; ``progress`` takes bytes of it. Raises NotFound for a feed that is not
+    archived, StorageError."""
     with tempfile.TemporaryDirectory(prefix="ssmd-query-") as name:
         folder = Path(name)
         with engine.opened(folder, memory=memory) as connection:
             query = Query(connection, scope)
-            _Build(archive, query, folder, schedule or Schedule()).all()
+            _Build(archive, query, folder, schedule or Schedule(), progress).all()
             yield query
 
 
 class _Build:
-    def __init__(self, archive: Archive, query: Query, folder: Path, schedule: Schedule) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        query: Query,
+        folder: Path,
+        schedule: Schedule,
+        progress: Callable[[int], None],
+    ) -> None:
+        self._progress = progress
         self._archive = archive
         self._query = query
         self._scope = query.scope
@@ -144,7 +151,7 @@ class _Build:
         if not self._tables:
             return
         self._repeats.append(1)  # not known
-        exchange = exchange_of(day, manifest)
+        exchange = facts.exchange_of(day, manifest)
         if exchange is None and set(self._tables) - {"messages"}:
             self._hole(day, "nobody knows which exchange this is: no records")
         rows = Rows(exchange, self._tables, self._scope.symbols)
@@ -155,6 +162,7 @@ class _Build:
                         self._loader.add(f"staged_{table}", row)
                 except ContractError as error:
                     self._hole(day, f"{piece.path.name}: {error.message}")
+            self._progress(piece.size)
 
     def _lines(self, day: Day, piece: Piece) -> Iterator[bytes]:
         start_ns, end_ns = self._scope.start_ns, self._scope.end_ns
@@ -197,16 +205,3 @@ def _needed(wanted: Collection[str]) -> Sequence[str]:
     of = {"bars": "trades", "instruments": "instrument_status"}
     names = {of.get(name, name) for name in wanted}
     return [name for name in TABLES if name in names]
-
-
-def exchange_of(day: Day, manifest: Manifest) -> Exchange | None:
-    """Whose messages these are: as the manifest or a segment says, else by the feed's name."""
-    names: Iterable[str | None] = (manifest.exchange, *_headers(day), day.feed.replace("-", "_"))
-    return next((EXCHANGES[name] for name in names if name in EXCHANGES), None)
-
-
-def _headers(day: Day) -> Iterator[str | None]:
-    for path in day.files()[:1]:
-        with contextlib.suppress(OSError):
-            about = header.read(path)
-            yield about.exchange if about else None
