@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from archives import DATE, DAY, Capture, archive, put, trades, writer
+from archives import DATE, DAY, ENV, Capture, archive, put, trades, writer
 from ssmd import quality
 from ssmd.archive.listing import row as list_row
 from ssmd.archive.writer import NS_PER_DAY
