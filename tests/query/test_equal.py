@@ -31,7 +31,7 @@ def ask(root: Path, scope: Scope, *, parquet: bool) -> Answer:
         for name in ("instruments", "gaps"):
             found[name] = sorted(query.table(name).fetchall(), key=repr)
         # vwap is a double: equal to 12 digits, whatever the order in which it was summed up
-        found["bars"] = [(*row[:8], round(row[8], 12), *row[9:]) for row in _bars(query)]
+        found["bars"] = [(*row[:8], f"{row[8]:.12g}", *row[9:]) for row in _bars(query)]
         return found
 
 

@@ -143,7 +143,8 @@ def _write(
         for table, count in loader.counts.items():
             if count or table == "messages":
                 file = folder / f"{table}-{digest}-0.parquet"
-                engine.write(connection, table, f"sym NULLS FIRST, {order(table)}", file)
+                rows_of = connection.table(table)
+                engine.write(rows_of.order(f"sym NULLS FIRST, {order(table)}"), file)
                 parts.append(_part(day, table, file, engine.count(connection, file), count))
     return Compacted(
         feed=day.feed,

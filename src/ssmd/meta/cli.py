@@ -4,7 +4,9 @@ import click
 
 from ssmd.lazy import Entry, LazyGroup
 
-COMMANDS: dict[str, Entry] = {}
+COMMANDS: dict[str, Entry] = {
+    "data": Entry("ssmd.meta.data.cli:data", "What is archived: look at it, export it."),
+}
 
 
 @click.group(cls=LazyGroup, table=COMMANDS)

@@ -59,13 +59,9 @@ def parquet(connection: Connection, files: Sequence[Path]) -> Relation:
     return connection.read_parquet(paths, hive_partitioning=False)
 
 
-def write(
-    connection: Connection, table: str, order: str, file: Path, *, row_group: int = ROW_GROUP
-) -> None:
-    """A table as one Parquet file, sorted."""
-    connection.table(table).order(order).write_parquet(
-        str(file), compression="zstd", row_group_size=row_group
-    )
+def write(rows: Relation, file: Path) -> None:
+    """Rows as one Parquet file."""
+    rows.write_parquet(str(file), compression="zstd", row_group_size=ROW_GROUP)
 
 
 def count(connection: Connection, file: Path) -> int:

@@ -14,7 +14,7 @@ from ssmd.exchanges.base import Exchange
 from ssmd.quality import window
 from ssmd.store import header, tally
 from ssmd.store import manifest as manifests
-from ssmd.store.manifest import ExchangeGap, GapEnd, Manifest
+from ssmd.store.manifest import ExchangeGap, File, GapEnd, Manifest
 from ssmd.store.shares import covered, is_data
 from ssmd.store.tally import Tally
 
@@ -70,6 +70,26 @@ def _row(manifest: Manifest, told: ExchangeGap | GapEnd, end: GapEnd | None) -> 
         "missing": last - first + 1 if first is not None and last is not None else None,
         "id": _word(facts, "id"), "facts": _text(facts),
     }  # fmt: skip
+
+
+def damaged(day: Day) -> Iterator[tuple[File, str]]:
+    """Segments that are plainly not what the manifest says, and how; see ``archive verify``."""
+    for piece in day.pieces():
+        entry = piece.entry
+        if entry is None or piece.size == entry.compressed_bytes:
+            continue
+        yield entry, "is missing" if not piece.path.exists() else "has not its size"
+
+
+def damage_rows(day: Day) -> Iterator[Row]:
+    """The same as rows of ``gaps``: all that such a segment held may be missing."""
+    for entry, what in damaged(day):
+        yield {
+            "feed": day.feed, "date": day.date, "cause": "segment_damaged",
+            "from_ns": entry.first_recv_ns, "to_ns": entry.last_recv_ns, "outcome": "lost",
+            "first_seq": entry.nats_start_seq, "last_seq": entry.nats_end_seq,
+            "missing": entry.records, "facts": _text({"segment": entry.name, "what": what}),
+        }  # fmt: skip
 
 
 def coverage_row(manifest: Manifest, schedule: Schedule, *, compacted: bool) -> Row:

@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from ssmd.message import decode_capture
 from ssmd.query.tables import FACTS, TABLES
 
 VIEWS: Final = (*TABLES, "bars", "instruments", *FACTS)
@@ -28,3 +29,7 @@ class Scope(Struct, frozen=True, kw_only=True):
         where they came late, in the next one."""
         first = int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp()) * 10**9
         return first - NS_PER_DAY < self.end_ns and first + NS_PER_DAY > self.start_ns
+
+    def wants(self, line: bytes) -> bool:
+        """Whether a message's own symbol is asked for. Raises ContractError for no message."""
+        return self.symbols is None or decode_capture(line).sym in self.symbols

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from duckdb import ColumnExpression, ConstantExpression, FunctionExpression
 
 from ssmd.config import Schedule
-from ssmd.dataset import Archive, Day, Piece
+from ssmd.dataset import Archive, Day, types_of
 from ssmd.errors import ContractError, NotFound
-from ssmd.message import decode_capture
 from ssmd.query import bars, engine, facts, parquet
 from ssmd.query.engine import Connection, Loader, Relation
+from ssmd.query.reading import Hole, lines
 from ssmd.query.rows import Rows
 from ssmd.query.scope import VIEWS, Scope
 from ssmd.query.tables import FACTS, TABLES, order
@@ -35,14 +35,6 @@ GROUP BY feed, sym
 """
 
 
-class Hole(Struct, frozen=True):
-    """What could not be read, and is not in the answers."""
-
-    feed: str
-    date: str
-    what: str
-
-
 class Query:
     """Views over one scope, on a database of its own. See ``opened``."""
 
@@ -59,6 +51,12 @@ class Query:
             raise NotFound(f"no table {name!r}", hint=f"one of: {', '.join(VIEWS)}")
         rows = self.connection.table(name)
         return rows.order(order(name)) if name in TABLES else rows
+
+    def messages(self, type_: str) -> Relation:
+        """Messages of one type, or of what one of ``dataset.ALIASES`` stands for."""
+        kind = FunctionExpression("lower", ColumnExpression("message_type"))
+        types = [ConstantExpression(one) for one in sorted(types_of(type_))]
+        return self.table("messages").filter(kind.isin(*types))
 
     def bars(self, interval: str) -> Relation:
         """Bars by symbol and time. Raises ConfigError for what is no interval."""
@@ -128,7 +126,7 @@ class _Build:
         found = parquet.current(day, manifest)
         for name in FACTS:
             if name in self._scope.tables:
-                self._tell(name, facts.whole(day), compacted=found is not None)
+                self._tell(name, day, compacted=found is not None)
         if found is None:
             self._stage(day, manifest)
             return
@@ -138,9 +136,10 @@ class _Build:
             if part.table in self._files:
                 self._files[part.table].append(parquet.folder_of(day) / part.path)
 
-    def _tell(self, name: str, manifest: Manifest, *, compacted: bool) -> None:
+    def _tell(self, name: str, day: Day, *, compacted: bool) -> None:
+        manifest = facts.whole(day)
         if name == "gaps":
-            for row in facts.gap_rows(manifest):
+            for row in (*facts.gap_rows(manifest), *facts.damage_rows(day)):
                 self._loader.add(name, msgspec.json.encode(row))
         else:
             row = facts.coverage_row(manifest, self._schedule, compacted=compacted)
@@ -153,34 +152,17 @@ class _Build:
         self._repeats.append(1)  # not known
         exchange = facts.exchange_of(day, manifest)
         if exchange is None and set(self._tables) - {"messages"}:
-            self._hole(day, "nobody knows which exchange this is: no records")
+            what = "nobody knows which exchange this is: no records"
+            self._hole(Hole(day.feed, day.date, what))
         rows = Rows(exchange, self._tables, self._scope.symbols)
-        for piece in day.pieces():
-            for line in self._lines(day, piece):
-                try:
-                    for table, row in rows.of(line):
-                        self._loader.add(f"staged_{table}", row)
-                except ContractError as error:
-                    self._hole(day, f"{piece.path.name}: {error.message}")
-            self._progress(piece.size)
+        for line in lines(day, self._scope, self._hole, self._progress):
+            try:
+                for table, row in rows.of(line):
+                    self._loader.add(f"staged_{table}", row)
+            except ContractError as error:
+                self._hole(Hole(day.feed, day.date, error.message))
 
-    def _lines(self, day: Day, piece: Piece) -> Iterator[bytes]:
-        start_ns, end_ns = self._scope.start_ns, self._scope.end_ns
-        entry = piece.entry
-        lines = piece.sound(lambda what: self._hole(day, what))
-        if entry is not None and (entry.last_recv_ns < start_ns or entry.first_recv_ns >= end_ns):
-            return
-        if entry is not None and start_ns <= entry.first_recv_ns and entry.last_recv_ns < end_ns:
-            yield from lines
-            return
-        for line in lines:
-            with contextlib.suppress(ContractError):
-                if not start_ns <= decode_capture(line).recv_ns < end_ns:
-                    continue
-            yield line
-
-    def _hole(self, day: Day, what: str) -> None:
-        hole = Hole(day.feed, day.date, what)
+    def _hole(self, hole: Hole) -> None:
         if hole not in self._query.holes[-10:]:
             self._query.holes.append(hole)
 
