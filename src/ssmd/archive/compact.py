@@ -64,6 +64,9 @@ def to_do(day: Day) -> Outcome:
 
 def compact(day: Day, progress: Callable[[int], None], *, memory: str) -> Outcome:
     """Turn one day into Parquet, unless it is already. ``progress`` takes bytes of segments."""
+    done = state(day)
+    if done is not None and done.state == "open":
+        return done
     base = parquet.folder_of(day)
     try:
         base.mkdir(exist_ok=True)

@@ -124,7 +124,7 @@ def _csv(connection: Connection, rows: Relation, file: Path) -> int:
     count = 0
     with file.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
-        writer.writerow(rows.columns)
+        writer.writerow(name for name in rows.columns if name != "unfit")
         for count, row in enumerate(_rows(connection, rows), 1):  # noqa: B007
             writer.writerow(
                 _encode(value).decode() if isinstance(value, list) else value
