@@ -22,7 +22,6 @@ CHUNK_BYTES: Final = 8 << 20
 """Rows of a table that are held before DuckDB takes them."""
 ROW_GROUP: Final = 61_440
 """Rows: of messages, some 30 MB as they are sorted."""
-DATABASE: Final = "stage.duckdb"
 
 
 @contextlib.contextmanager
@@ -39,7 +38,7 @@ def opened(folder: Path, *, memory: str = MEMORY) -> Iterator[Connection]:
         "autoload_known_extensions": False,
     }
     try:
-        with duckdb.connect(folder / DATABASE, config=settings) as connection:
+        with duckdb.connect(config=settings) as connection:
             connection.execute("SET enable_progress_bar = false")
             yield connection
     except duckdb.Error as error:
