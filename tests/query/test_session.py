@@ -177,3 +177,16 @@ def test_an_archive_in_an_odd_folder(tmp_path: Path) -> None:
     with open_(root) as query:
         assert query.compacted
         assert query.table("quotes").fetchall() == before
+
+
+def test_facts_are_those_of_the_time_asked_for(tmp_path: Path) -> None:
+    frames = trades(60)
+    archive(tmp_path, Capture("kalshi").session(frames[:20] + frames[25:]))
+    day = 86_400 * 10**9
+    with open_(tmp_path, start_ns=NOW_NS, end_ns=NOW_NS + 10 * MS) as query:
+        assert rows(query, "gaps") == []
+        assert len(rows(query, "coverage")) == 1
+    with open_(tmp_path, start_ns=NOW_NS - day, end_ns=NOW_NS) as query:
+        assert rows(query, "coverage") == []
+    with open_(tmp_path, start_ns=NOW_NS + 10 * MS) as query:
+        assert len(rows(query, "gaps")) == 1

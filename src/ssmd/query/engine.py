@@ -20,6 +20,7 @@ MEMORY: Final = "512MB"
 THREADS: Final = min(4, os.cpu_count() or 1)
 CHUNK_BYTES: Final = 8 << 20
 """Rows of a table that are held before DuckDB takes them."""
+FULL: Final = "is there room on the disk of the temporary folder (TMPDIR)?"
 ROW_GROUP: Final = 61_440
 """Rows: of messages, some 30 MB as they are sorted."""
 
@@ -48,7 +49,7 @@ def opened(folder: Path, *, memory: str = MEMORY) -> Iterator[Connection]:
 
 def _hint(error: duckdb.Error) -> str:
     if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
-        return "is there room on the disk of the temporary folder (TMPDIR)?"
+        return FULL
     return "try a shorter time or fewer symbols"
 
 
@@ -111,8 +112,13 @@ class Loader:
         rows = self._rows[table]
         if not rows:
             return
-        with self._chunk.open("wb") as file:
-            file.writelines(row + b"\n" for row in rows)
+        try:
+            with self._chunk.open("wb") as file:
+                file.writelines(row + b"\n" for row in rows)
+        except OSError as error:
+            raise StorageError(
+                f"cannot write {self._chunk}: {error.strerror}", hint=FULL
+            ) from error
         self._connection.execute(
             f'INSERT INTO "{table}" SELECT * FROM read_json(?, columns = {_struct(self._tables[table])}, '  # noqa: S608, E501 - names and types are constants of ours
             "format = 'newline_delimited', maximum_object_size = ?)",

@@ -12,6 +12,7 @@ from ssmd.dataset import Day
 from ssmd.exchanges import EXCHANGES
 from ssmd.exchanges.base import Exchange
 from ssmd.quality import window
+from ssmd.query.scope import Scope
 from ssmd.store import header, tally
 from ssmd.store import manifest as manifests
 from ssmd.store.manifest import ExchangeGap, File, GapEnd, Manifest
@@ -90,6 +91,12 @@ def damage_rows(day: Day) -> Iterator[Row]:
             "first_seq": entry.nats_start_seq, "last_seq": entry.nats_end_seq,
             "missing": entry.records, "facts": _text({"segment": entry.name, "what": what}),
         }  # fmt: skip
+
+
+def overlaps(gap: Row, scope: Scope) -> bool:
+    """Whether a gap was open in the scope's time."""
+    until = gap.get("to_ns")
+    return (gap.get("from_ns") or 0) < scope.end_ns and (until is None or until >= scope.start_ns)
 
 
 def coverage_row(manifest: Manifest, schedule: Schedule, *, compacted: bool) -> Row:

@@ -124,9 +124,7 @@ class _Build:
     def _day(self, day: Day) -> None:
         manifest = day.manifest
         found = parquet.current(day, manifest)
-        for name in FACTS:
-            if name in self._scope.tables:
-                self._tell(name, day, compacted=found is not None)
+        self._tell(day, compacted=found is not None)
         if found is None:
             self._stage(day, manifest)
             return
@@ -136,14 +134,19 @@ class _Build:
             if part.table in self._files:
                 self._files[part.table].append(parquet.folder_of(day) / part.path)
 
-    def _tell(self, name: str, day: Day, *, compacted: bool) -> None:
+    def _tell(self, day: Day, *, compacted: bool) -> None:
+        """What its manifest says of the day, and of gaps in the scope's time."""
+        wanted = self._scope.tables & FACTS.keys()
+        if not wanted or not self._scope.covers(day.date):
+            return
         manifest = facts.whole(day)
-        if name == "gaps":
-            for row in (*facts.gap_rows(manifest), *facts.damage_rows(day)):
-                self._loader.add(name, msgspec.json.encode(row))
-        else:
+        if "coverage" in wanted:
             row = facts.coverage_row(manifest, self._schedule, compacted=compacted)
-            self._loader.add(name, msgspec.json.encode(row))
+            self._loader.add("coverage", msgspec.json.encode(row))
+        if "gaps" in wanted:
+            for row in (*facts.gap_rows(manifest), *facts.damage_rows(day)):
+                if facts.overlaps(row, self._scope):
+                    self._loader.add("gaps", msgspec.json.encode(row))
 
     def _stage(self, day: Day, manifest: Manifest) -> None:
         """Read what is not compacted."""

@@ -38,7 +38,8 @@ def sample(
     none = True
     for line in found:
         none = False
-        show.line(msgspec.json.format(line, indent=2).decode("utf-8", "replace"))
+        shown = msgspec.json.format(line, indent=2).decode("utf-8", "replace")
+        show.line("\n".join(map(show.printable, shown.split("\n"))))
     if none:
         show.line("no such message")
 
