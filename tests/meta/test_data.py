@@ -70,6 +70,7 @@ def test_the_archive_can_be_named_in_every_way(folder: Path) -> None:
         assert asked("list", "--path", path, cwd=folder) == wanted
         assert asked("list", cwd=folder, SSMD_DATA_PATH=path) == wanted
     assert asked("list", "--env", ENV, cwd=folder) == wanted
+    assert asked("list", cwd=folder, SSMD_DATA_PATH="") == wanted
     done = ssmd("meta", "data", "list", "--output", "json", cwd=folder)
     assert json.loads(done.stdout) == wanted
 
@@ -298,6 +299,17 @@ def test_a_file_appears_whole_or_not_at_all(folder: Path) -> None:
         in refused("meta", "data", "export", "--out", "data", "--format", "csv", cwd=folder)[0]
     )
     assert ssmd("meta", "data", "export", "--out", "x.exe", cwd=folder).returncode == 2
+
+
+@pytest.mark.parametrize("name", ["what?.parquet", "a [b] *'c.parquet", "-x.csv", "é\n.ndjson"])
+def test_a_file_may_have_any_name(folder: Path, name: str) -> None:
+    told = asked("export", "--type", "trades", f"--out={name}", cwd=folder)
+    assert (folder / name).stat().st_size == told["bytes"]
+
+
+def test_what_is_no_file_is_not_replaced(folder: Path) -> None:
+    words = ["export", "--out", "/dev/null", "--format", "csv", "--force"]
+    assert "/dev/null is no file" in refused("meta", "data", *words, cwd=folder)[0]
 
 
 def test_hostile_symbols_move_no_cursor(tmp_path: Path) -> None:

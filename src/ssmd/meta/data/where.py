@@ -116,7 +116,8 @@ def span(command: F) -> F:
 def where(path: str | None, env: str | None, config: Path | None) -> Where:
     """The archive meant. Raises NotFound where there is none, ConfigError where it could be one of
     several or lies in an object store."""
-    root = Path(path if path is not None else "data")
+    path = path or None  # an empty variable says nothing
+    root = Path(path or "data")
     scheme = _SCHEME.match(path or "")
     if scheme is not None:
         raise ConfigError(

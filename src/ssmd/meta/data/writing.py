@@ -73,6 +73,8 @@ def whole(out: Path, *, force: bool) -> Iterator[Path]:
     where ``out`` exists, StorageError where it cannot be written."""
     if out.is_dir():
         raise StorageError(f"{out} is a folder", hint="name a file in it")
+    if out.exists() and not out.is_file():
+        raise StorageError(f"{out} is no file that can be replaced", hint="choose another name")
     if out.exists() and not force:
         raise Conflict(f"{out} exists", hint="--force replaces it")
     try:
