@@ -77,7 +77,8 @@ class Archive:
         """Days of a feed, sorted; [] for a feed without any."""
         if not _FEED.fullmatch(feed):
             return []
-        return sorted(f.name for f in (self.folder / feed).glob("????-??-??") if f.is_dir())
+        names = sorted(f.name for f in (self.folder / feed).glob("????-??-??") if f.is_dir())
+        return [name for name in names if _DAY.fullmatch(name) and _is_date(name)]
 
     def day(self, feed: str, day: str) -> "Day":
         """One dataset. Raises NotFound, also for what is no name or no date."""
@@ -178,6 +179,14 @@ class Piece(Struct, frozen=True):
     may_hold: bool = True
     """Whether messages of the wanted type can be in it."""
 
+    @property
+    def size(self) -> int:
+        """Bytes on disk; 0 where it is gone."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
+
     def lines(self) -> Iterator[bytes]:
         """Raises CorruptArchive where a closed segment is damaged, after its sound lines."""
         try:
@@ -191,6 +200,15 @@ class Piece(Struct, frozen=True):
             # Closed between listing and opening: the same bytes, under the final name.
             name = self.path.name.removesuffix(segment.PART)
             yield from segment.lines(self.path.with_name(name))
+
+    def sound(self, damaged: Callable[[str], None]) -> Iterator[bytes]:
+        """The same without raising: ``damaged`` is told what cannot be read."""
+        try:
+            yield from self.lines()
+        except CorruptArchive as error:
+            damaged(error.message.rpartition("/")[2])
+        except OSError as error:
+            damaged(f"{self.path.name}: {error.strerror}")
 
 
 def _may_hold(entry: File, type_: str) -> bool:

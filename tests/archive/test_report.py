@@ -5,17 +5,16 @@ from pathlib import Path
 import pytest
 
 from archives import DATE, DAY, ENV, Capture, archive, put, trades, writer
+from ssmd import quality
 from ssmd.archive.listing import row as list_row
-from ssmd.archive.report import report
 from ssmd.archive.writer import NS_PER_DAY
 from ssmd.config import Schedule
-from ssmd.place import Place
 from ssmd.quality import NS_PER_MINUTE, NS_PER_S, Row, window
+from ssmd.store import manifest as manifests
 
 
 def rows(day: Path) -> list[Row]:
-    place = Place(ENV, day.parents[1], (day.parent.name,), (), None)
-    return report(place, lambda _: None)
+    return quality.rows(manifests.days(day.parent), None, lambda _: None)
 
 
 def test_a_day_at_a_glance(tmp_path: Path) -> None:

@@ -59,5 +59,7 @@ def archive_root(config: Config, data: Path) -> Path:
     return Path(storage.path) if storage.path else data / "archive"
 
 
-for command in (commands.verify, commands.repair, commands.list_, commands.report):
+for command in (
+    commands.verify, commands.repair, commands.list_, commands.report, commands.compact
+):  # fmt: skip
     archive.add_command(command)

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from ssmd import show
+from ssmd.dataset import Day
 from ssmd.place import Place, places
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -167,16 +168,74 @@ def list_(context: click.Context, /, as_json: bool, **where: Any) -> None:
 
 
 @click.command()
+@click.option("--all", "every", is_flag=True, help="Every closed day of every feed.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option(
+    "--memory",
+    default="512MB",
+    show_default=True,
+    metavar="SIZE",
+    help="How much to sort in memory; the rest is sorted on disk.",
+)
+@_common
+@click.pass_context
+def compact(
+    context: click.Context, /, every: bool, dry_run: bool, memory: str, as_json: bool, **where: Any
+) -> None:
+    """Turn closed days into Parquet, which queries are quicker on.
+
+    Choose with --feed and --date, or --all. A day that is compacted already is passed over, one
+    whose segments have changed since is compacted anew. The segments stay as they are.
+    """
+    from ssmd.archive import compact as work
+
+    if not (every or where["feeds"] or where["dates"] or context.obj["feeds"]):
+        raise click.UsageError("Choose days with --feed and --date, or all with --all.")
+    if not re.fullmatch(r"[1-9]\d{0,5}(MB|GB)", memory):
+        raise click.BadParameter(f"{memory!r} is no size, such as 512MB", param_hint="--memory")
+    well = True
+    for place in _places(context, **where):
+        days = [Day(folder) for folder in place.days()]
+        with show.progress(f"compact {place.env}", place.size) as progress:
+            if dry_run:
+                done = [work.state(day) or work.to_do(day) for day in days]
+            else:
+                done = [work.compact(day, progress, memory=memory) for day in days]
+        well &= all(one.state != "failed" for one in done)
+        if as_json:
+            show.as_json({"env": place.env, "dry_run": dry_run, "days": msgspec.to_builtins(done)})
+        else:
+            _tell_compacted(place.env, done)
+    if not well:
+        context.exit(1)
+
+
+def _tell_compacted(env: str, done: list[Any]) -> None:
+    show.line(f"environment {env}")
+    show.table(
+        ("feed", "date", "state", "messages", "records", "MB", "why"),
+        [
+            (
+                one.feed, one.date, one.state, str(one.rows.get("messages", 0)),
+                str(sum(one.rows.values()) - one.rows.get("messages", 0)),
+                f"{one.bytes / 1e6:.3f}", one.why or "",
+            )
+            for one in done
+        ],
+    )  # fmt: skip
+
+
+@click.command()
 @_common
 @click.pass_context
 def report(context: click.Context, /, as_json: bool, **where: Any) -> None:
     """How good the data is, by feed and day: coverage, checks, gaps, ages, drift."""
-    from ssmd.archive import report as quality
+    from ssmd import quality, quality_shown
 
     for place in _places(context, **where):
         with show.progress(f"report {place.env}", place.size) as progress:
-            rows = quality.report(place, progress)
+            rows = quality.rows(place.days(), place.config, progress)
         if as_json:
             show.as_json({"env": place.env, "datasets": msgspec.to_builtins(rows)})
         else:
-            quality.tell(place.env, rows)
+            quality_shown.tell(place.env, rows)

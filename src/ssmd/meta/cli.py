@@ -6,6 +6,7 @@ from ssmd.lazy import Entry, LazyGroup
 
 COMMANDS: dict[str, Entry] = {
     "day": Entry("ssmd.meta.day:day", "Begin, end, roll and look at trading days."),
+    "data": Entry("ssmd.meta.data.cli:data", "What is archived: look at it, export it."),
 }
 
 

@@ -1,15 +1,9 @@
-"""``ssmd archive report``: how good the data of each feed and day is."""
+"""The quality of feeds and days, for a person."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from ssmd import show
-from ssmd.place import Place
-from ssmd.quality import Row, rows
-
-
-def report(place: Place, progress: Callable[[int], None]) -> list[Row]:
-    """Rows by feed and day; what a day has of new fields is against the first segment read."""
-    return rows(place.days(), place.config, progress)
+from ssmd.quality import Row
 
 
 def tell(env: str, rows: list[Row]) -> None:

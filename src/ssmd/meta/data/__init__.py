@@ -1,0 +1,1 @@
+"""``ssmd meta data``: what is archived, from the command line, without a server."""

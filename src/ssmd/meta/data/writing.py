@@ -1,0 +1,168 @@
+"""Rows of a query -> one file, whole or not at all."""
+
+import contextlib
+import csv
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct, field
+
+from ssmd.dataset import matcher
+from ssmd.errors import ConfigError, Conflict, ContractError, StorageError
+from ssmd.meta.data.where import Where
+from ssmd.query import engine, reading
+from ssmd.query.engine import Connection, Relation
+from ssmd.query.reading import Hole
+from ssmd.query.scope import VIEWS, Scope
+from ssmd.query.session import opened
+
+AT_ONCE: Final = 5_000
+"""Rows that are held in Python."""
+_encode = msgspec.json.Encoder().encode
+
+
+class Made(Struct, kw_only=True):
+    """What is in the file."""
+
+    rows: int = 0
+    compacted: list[str] = field(default_factory=list)
+    """``feed/date`` of what was read from Parquet."""
+    holes: list[Hole] = field(default_factory=list)
+
+
+def table(
+    found: Where, scope: Scope, type_: str, kind: str, file: Path, progress: Callable[[int], None]
+) -> Made:
+    """Rows of one table, in the order of receipt."""
+    schedule = found.config.schedule if found.config else None
+    with opened(found.archive, scope, schedule=schedule, progress=progress) as query:
+        rows = query.table(type_) if type_ in VIEWS else query.messages(type_)
+        count = WRITERS[kind](query.connection, rows, file)
+        compacted = [f"{feed}/{date}" for feed, date in query.compacted]
+        return Made(rows=count, compacted=compacted, holes=query.holes)
+
+
+def lines(
+    found: Where, scope: Scope, type_: str, file: Path, progress: Callable[[int], None]
+) -> Made:
+    """Archived lines as they are, in the order of the stream, feed by feed."""
+    made = Made()
+    wanted = matcher(None if type_ in VIEWS else type_)
+    with file.open("wb") as out:
+        for day in found.days(scope.feeds, None, None):
+            if not scope.may_hold(day.date):
+                continue
+            for line in reading.lines(day, scope, made.holes.append, progress):
+                try:
+                    if wanted(line) and scope.wants(line):
+                        out.write(line + b"\n")
+                        made.rows += 1
+                except ContractError as error:
+                    made.holes.append(Hole(day.feed, day.date, error.message))
+    return made
+
+
+@contextlib.contextmanager
+def whole(out: Path, *, force: bool) -> Iterator[Path]:
+    """A file beside ``out`` to write into; it becomes ``out`` where no error comes. Raises Conflict
+    where ``out`` exists, StorageError where it cannot be written."""
+    if out.is_dir():
+        raise StorageError(f"{out} is a folder", hint="name a file in it")
+    if out.exists() and not out.is_file():
+        raise StorageError(f"{out} is no file that can be replaced", hint="choose another name")
+    if out.exists() and not force:
+        raise Conflict(f"{out} exists", hint="--force replaces it")
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{out.name[:100]}.", dir=out.parent)
+    except OSError as error:
+        raise StorageError(f"cannot write {out}: {error.strerror}") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(out)
+    except OSError as error:
+        raise StorageError(f"cannot write {out}: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _parquet(connection: Connection, rows: Relation, file: Path) -> int:
+    engine.write(rows, file)
+    return engine.count(connection, file)
+
+
+def _arrow(connection: Connection, rows: Relation, file: Path) -> int:
+    """Arrow's stream format, which every Arrow library reads."""
+    try:
+        from nanoarrow import ipc
+    except ImportError:
+        raise ConfigError(
+            "the format arrow needs the package nanoarrow", hint="pip install nanoarrow"
+        ) from None
+    with ipc.StreamWriter.from_path(file) as writer:
+        writer.write_stream(rows)
+    (count,) = rows.aggregate("count(*)").fetchall()[0]
+    return int(count)
+
+
+def _ndjson(connection: Connection, rows: Relation, file: Path) -> int:
+    count = 0
+    with file.open("wb") as out:
+        for count, row in enumerate(_rows(connection, rows), 1):  # noqa: B007
+            out.write(_encode(row) + b"\n")
+    return count
+
+
+def _csv(connection: Connection, rows: Relation, file: Path) -> int:
+    count = 0
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(name for name in rows.columns if name != "unfit")
+        for count, row in enumerate(_rows(connection, rows), 1):  # noqa: B007
+            writer.writerow(
+                _encode(value).decode() if isinstance(value, list) else value
+                for value in row.values()
+            )
+    return count
+
+
+Writer = Callable[[Connection, Relation, Path], int]
+WRITERS: Final[Mapping[str, Writer]] = {
+    "parquet": _parquet,
+    "arrow": _arrow,
+    "ndjson": _ndjson,
+    "csv": _csv,
+}
+"""Each answers how many rows it wrote."""
+
+
+def _rows(connection: Connection, rows: Relation) -> Iterator[dict[str, Any]]:
+    """With decimals as text, those that fit no column among them."""
+    rows.create_view("exported")
+    found = connection.execute("SELECT * FROM exported")
+    names = [column[0] for column in found.description]
+    while some := found.fetchmany(AT_ONCE):
+        for values in some:
+            row = {name: _text(value) for name, value in zip(names, values, strict=True)}
+            unfit = row.pop("unfit", None)
+            if unfit:
+                row |= msgspec.json.decode(unfit)
+            yield row
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        text = format(value, "f")
+        return text.rstrip("0").removesuffix(".") if "." in text else text
+    if isinstance(value, list):
+        return [[_text(level["price"]), _text(level["size"])] for level in value]
+    return value
