@@ -38,7 +38,7 @@ def load(env: str, *, root: Path | None = None, feeds: Sequence[str] = ()) -> Co
     root = find_root(root)
     source = files.document(root, "environments", env)
     environment = files.decode(source, Environment)
-    found = list(_references(root, environment))
+    found = list(references(root, environment))
     if found:
         raise source.error(found)
     environment = _with_variables(environment)
@@ -141,7 +141,7 @@ def _with_variables(environment: Environment) -> Environment:
     return environment
 
 
-def _references(root: Path, environment: Environment) -> Iterator[Problem]:
+def references(root: Path, environment: Environment) -> Iterator[Problem]:
     """What an environment names and is not there."""
     known = names(root, "feeds")
     hint = f"one of: {', '.join(known) or 'none yet'}"
@@ -159,10 +159,10 @@ def _references(root: Path, environment: Environment) -> Iterator[Problem]:
         if key.feed is not None and key.feed not in named:
             text = f"the environment has no feed {key.feed!r}"
             yield Problem(("keys", name, "feed"), text, hint)
-    yield from _schema(root, environment.schema)
+    yield from _schema_fault(root, environment.schema)
 
 
-def _schema(root: Path, reference: str) -> Iterator[Problem]:
+def _schema_fault(root: Path, reference: str) -> Iterator[Problem]:
     name, _, version = reference.partition(":")
     try:
         schema = files.read(root, "schemas", name, Schema)
