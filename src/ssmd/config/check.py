@@ -118,14 +118,16 @@ def _dotted(place: Place) -> str:
 
 
 def _versions(spec: Feed | Schema) -> Iterator[Problem]:
-    """A version ends where the next begins; one that says when it ends may not reach beyond."""
+    """A version ends where the next begins; one that says when it ends may not reach beyond.
+    Drafts are in force for nobody."""
     versions: list[FeedVersion | SchemaVersion] = list(spec.versions)
     known: set[str] = set()
     for index, version in enumerate(versions):
         if version.version in known:
             yield Problem(("versions", index, "version"), f"there are two {version.version!r}")
         known.add(version.version)
-    order = sorted(range(len(versions)), key=lambda i: versions[i].effective_from)
+    counted = [i for i, one in enumerate(versions) if getattr(one, "status", "") != "draft"]
+    order = sorted(counted, key=lambda i: versions[i].effective_from)
     for index, following in itertools.pairwise(order):
         one, two = versions[index], versions[following]
         if one.effective_from == two.effective_from:
