@@ -4,7 +4,9 @@ import click
 
 from ssmd.lazy import Entry, LazyGroup
 
-COMMANDS: dict[str, Entry] = {}
+COMMANDS: dict[str, Entry] = {
+    "apikey": Entry("ssmd.meta.apikey:apikey", "Keys for those who read through ssmd serve."),
+}
 
 
 @click.group(cls=LazyGroup, table=COMMANDS)
