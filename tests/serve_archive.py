@@ -126,9 +126,12 @@ async def serving(
     tail: Tail | None = None,
     roles: Roles | None = None,
     port: int = 0,
+    key_required: bool = False,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of the application, served by Hypercorn."""
-    app = create_app(Archive(root, ENV), feeds(), key=key, tail=tail, roles=roles)
+    app = create_app(
+        Archive(root, ENV), feeds(), key=key, tail=tail, roles=roles, key_required=key_required
+    )
     stop = asyncio.Event()
     with socket.create_server(("127.0.0.1", port)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

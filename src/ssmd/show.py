@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -75,3 +75,32 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 def number(value: float | None) -> str:
     return "–" if value is None else f"{value:g}"
+
+
+def facts(spec: Any) -> Any:
+    """Structs as dictionaries, with all that has a default."""
+    if isinstance(spec, msgspec.Struct):
+        return {name: facts(getattr(spec, name)) for name in spec.__struct_fields__}
+    if isinstance(spec, Mapping):
+        return {key: facts(value) for key, value in spec.items()}
+    if isinstance(spec, (list, tuple)):
+        return [facts(value) for value in spec]
+    return msgspec.to_builtins(spec)
+
+
+def tree(content: Mapping[str, Any], indent: str = "") -> None:
+    """Names and values, one a line; what is within stands below, further to the right. What is not
+    set is left out."""
+    for key, value in content.items():
+        if value in (None, [], {}):
+            continue
+        if isinstance(value, Mapping):
+            click.echo(f"{indent}{key}:")
+            tree(value, indent + "  ")
+        elif isinstance(value, list) and isinstance(value[0], Mapping):
+            click.echo(f"{indent}{key}:")
+            for entry in value:
+                tree(entry, indent + "  ")
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            click.echo(f"{indent}{key}: {text}")

@@ -1,17 +1,13 @@
 """Resolution: versions by date, variables over files, one hash; and what the project ships."""
 
-import hashlib
-import json
 from datetime import date
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from ssmd.config import Feed, FeedVersion, Protocol, Schema, load, names, read
+from ssmd.config import Feed, FeedVersion, Protocol, load, names
 from ssmd.errors import ConfigError
 from ssmd.exchanges import EXCHANGES
-from ssmd.message import Message
 
 ROOT = Path(__file__).parents[2] / "config"
 
@@ -95,10 +91,3 @@ def test_a_disabled_feed_is_left_out_and_refused_by_name(tmp_path: Path) -> None
     assert list(load("demo", root=root).feeds) == ["kalshi", "polymarket", "kraken-futures"]
     with pytest.raises(ConfigError, match="kraken is disabled"):
         load("demo", root=root, feeds=["kraken"])
-
-
-def test_the_schema_file_is_the_wire_contract() -> None:
-    schema = read(ROOT, "schemas", "message", Schema)
-    content = (ROOT / "schemas" / schema.schema_file).read_bytes()
-    assert json.loads(content) == msgspec.json.schema(Message)
-    assert schema.versions[-1].hash == "sha256:" + hashlib.sha256(content).hexdigest()

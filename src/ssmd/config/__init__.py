@@ -5,6 +5,7 @@ from ssmd.config.load import feed_variable, load
 from ssmd.config.model import (
     Cache,
     Calendar,
+    Capture,
     CaptureLocation,
     Config,
     Endpoint,
@@ -27,6 +28,7 @@ from ssmd.config.secret import secrets
 __all__ = [
     "Cache",
     "Calendar",
+    "Capture",
     "CaptureLocation",
     "Config",
     "Endpoint",

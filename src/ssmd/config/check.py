@@ -1,5 +1,6 @@
 """What is wrong with the content of a configuration file: everything, each with its place."""
 
+import itertools
 import types
 import zoneinfo
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from ssmd.config.model import (
     FeedVersion,
     Key,
     Schedule,
+    Schema,
+    SchemaVersion,
     Storage,
     Transport,
 )
@@ -114,18 +117,37 @@ def _dotted(place: Place) -> str:
 # --- what no type can say -----------------------------------------------------------------------
 
 
-def _feed(feed: Feed) -> Iterator[Problem]:
-    starts = [version.effective_from for version in feed.versions]
-    for index, start in enumerate(starts):
-        if start in starts[:index]:
-            text = f"two versions begin on {start}"
-            yield Problem(("versions", index, "effective_from"), text, "let one begin later")
+def _versions(spec: Feed | Schema) -> Iterator[Problem]:
+    """A version ends where the next begins; one that says when it ends may not reach beyond.
+    Drafts are in force for nobody."""
+    versions: list[FeedVersion | SchemaVersion] = list(spec.versions)
+    known: set[str] = set()
+    for index, version in enumerate(versions):
+        if version.version in known:
+            yield Problem(("versions", index, "version"), f"there are two {version.version!r}")
+        known.add(version.version)
+    counted = [i for i, one in enumerate(versions) if getattr(one, "status", "") != "draft"]
+    order = sorted(counted, key=lambda i: versions[i].effective_from)
+    for index, following in itertools.pairwise(order):
+        one, two = versions[index], versions[following]
+        if one.effective_from == two.effective_from:
+            text = f"two versions begin on {two.effective_from}"
+            place = ("versions", max(index, following), "effective_from")
+            yield Problem(place, text, "let one begin later")
+        elif one.effective_to is not None and one.effective_to >= two.effective_from:
+            text = f"{one.version} is in force until {one.effective_to}, and {two.version} from "
+            text += f"{two.effective_from}"
+            yield Problem(("versions", index, "effective_to"), text, "let one end earlier")
 
 
-def _version(version: FeedVersion) -> Iterator[Problem]:
+def _period(version: FeedVersion | SchemaVersion) -> Iterator[Problem]:
     if version.effective_to is not None and version.effective_to < version.effective_from:
         text = f"the version ends on {version.effective_to}, before it begins"
         yield Problem(("effective_to",), text)
+
+
+def _version(version: FeedVersion) -> Iterator[Problem]:
+    yield from _period(version)
     yield from _endpoints(version)
 
 
@@ -191,8 +213,10 @@ def _environment(environment: Environment) -> Iterator[Problem]:
 
 
 RULES: dict[type[Struct], Callable[[Any], Iterator[Problem]]] = {
-    Feed: _feed,
+    Feed: _versions,
     FeedVersion: _version,
+    Schema: _versions,
+    SchemaVersion: _period,
     Endpoint: _endpoints,
     Calendar: _zone,
     Schedule: _zone,

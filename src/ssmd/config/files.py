@@ -77,10 +77,20 @@ def document(root: Path, folder: str, name: str) -> Document:
         raise NotFound(
             f"{name!r} is no name: names are lower-case letters, digits, - and _", hint=known
         )
-    file = root / folder / f"{name}.yaml"
+    file = path_of(root, folder, name)
     if not file.is_file():
         raise NotFound(f"unknown {FOLDERS[folder]} {name!r}: there is no {file}", hint=known)
     return parse(file)
+
+
+def path_of(root: Path, folder: str, name: str) -> Path:
+    """The file of that name, whether or not it is there. Raises ConfigError: a name is no path."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} is no name: names are lower-case letters, digits, - and _",
+            hint="choose another name",
+        )
+    return root / folder / f"{name}.yaml"
 
 
 def decode(source: Document, kind: type[_T]) -> _T:
@@ -96,6 +106,16 @@ def decode(source: Document, kind: type[_T]) -> _T:
 
 def parse(file: Path) -> Document:
     """The YAML of a file. Raises ConfigError."""
+    try:
+        return parse_text(file, file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file}: is not YAML", hint=f"correct {file}") from None
+
+
+def parse_text(file: Path, text: str) -> Document:
+    """YAML that stands, or is to stand, in a file. Raises ConfigError."""
     # Imported late: `ssmd --help` needs no YAML.
     from ruamel.yaml import YAML
     from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
@@ -108,7 +128,6 @@ def parse(file: Path) -> Document:
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = Constructor
     try:
-        text = file.read_text(encoding="utf-8")
         lines: dict[Place, int] = {}
         _note_lines(yaml.compose(text), (), lines, set())
         return Document(file, yaml.load(text), lines)
@@ -123,8 +142,6 @@ def parse(file: Path) -> Document:
     except (YAMLError, ValueError, RecursionError) as error:
         reason = "is nested too deeply" if isinstance(error, RecursionError) else "is not YAML"
         raise ConfigError(f"{file}: {reason}", hint=f"correct {file}") from None
-    except OSError as error:
-        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
 
 
 def _note_lines(node: Any, place: Place, lines: dict[Place, int], seen: set[int]) -> None:

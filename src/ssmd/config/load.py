@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import msgspec
@@ -14,6 +14,7 @@ from ssmd.config import files
 from ssmd.config.check import Problem, url_fault
 from ssmd.config.files import find_root, names
 from ssmd.config.model import (
+    Capture,
     Config,
     Endpoint,
     Environment,
@@ -24,7 +25,8 @@ from ssmd.config.model import (
 )
 from ssmd.errors import ConfigError, NotFound
 
-_USER = re.compile(r"//[^/]*@")
+USER = re.compile(r"//[^/]*@")
+"""User and password of a URL."""
 
 
 def load(env: str, *, root: Path | None = None, feeds: Sequence[str] = ()) -> Config:
@@ -38,7 +40,7 @@ def load(env: str, *, root: Path | None = None, feeds: Sequence[str] = ()) -> Co
     root = find_root(root)
     source = files.document(root, "environments", env)
     environment = files.decode(source, Environment)
-    found = list(_references(root, environment))
+    found = list(references(root, environment))
     if found:
         raise source.error(found)
     environment = _with_variables(environment)
@@ -48,11 +50,12 @@ def load(env: str, *, root: Path | None = None, feeds: Sequence[str] = ()) -> Co
             raise NotFound(
                 f"environment {env} has no feed {name!r}", hint=f"one of: {', '.join(named)}"
             )
+    day = datetime.now(UTC).date()
     resolved = {}
     for name in dict.fromkeys(feeds or named):
         feed = files.read(root, "feeds", name, Feed)
         if feed.status != "disabled":
-            resolved[name] = _resolve(root, environment, feed)
+            resolved[name] = _resolve(root, environment, feed, day)
         elif feeds:
             raise ConfigError(
                 f"feed {name} is disabled", hint=f"set status: active in {_file(root, name)}"
@@ -61,7 +64,9 @@ def load(env: str, *, root: Path | None = None, feeds: Sequence[str] = ()) -> Co
         raise ConfigError(
             f"every feed of environment {env} is disabled", hint="set status: active in one"
         )
-    return Config(root=root, env=environment, feeds=resolved, hash=_hash(environment, resolved))
+    return Config(
+        root=root, env=environment, day=day, feeds=resolved, hash=_hash(environment, resolved)
+    )
 
 
 def feed_variable(feed: str, suffix: str) -> str:
@@ -80,25 +85,26 @@ def _file(root: Path, feed: str) -> Path:
 
 def _hash(environment: Environment, feeds: dict[str, ResolvedFeed]) -> str:
     # The URL may have come from a variable, with a password in it.
-    url = _USER.sub("//", environment.transport.url)
+    url = USER.sub("//", environment.transport.url)
     environment = replace(environment, transport=replace(environment.transport, url=url))
     content = msgspec.json.encode([environment, feeds], order="deterministic")
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-def _resolve(root: Path, environment: Environment, feed: Feed) -> ResolvedFeed:
+def _resolve(root: Path, environment: Environment, feed: Feed, day: date) -> ResolvedFeed:
     name, file = feed.name, _file(root, feed.name)
     if feed.type != "websocket":
         raise ConfigError(
             f"{file}: feeds of type {feed.type} are not supported", hint="use type: websocket"
         )
     try:
-        version = feed.version_on(datetime.now(UTC).date())
+        version = feed.version_on(day)
     except ConfigError as error:
         raise ConfigError(
             f"{file}: {error.message}", hint="add a version with an earlier effective_from"
         ) from None
     stand_in = environment.endpoints.get(name, Endpoint())
+    over = environment.capture.get(name, Capture())
     endpoint = _variable(feed_variable(name, "ENDPOINT")) or stand_in.endpoint
     rest = _variable(feed_variable(name, "REST_ENDPOINT")) or stand_in.rest_endpoint
     return ResolvedFeed(
@@ -107,12 +113,12 @@ def _resolve(root: Path, environment: Environment, feed: Feed) -> ResolvedFeed:
         endpoint=endpoint or version.endpoint,
         rest_endpoint=rest or version.rest_endpoint or "",
         rest_stands_in=bool(rest),
-        channels=tuple(feed.channels),
-        depth=feed.depth,
-        instruments=feed.instruments,
+        channels=tuple(feed.channels if over.channels is None else over.channels),
+        depth=over.depth or feed.depth,
+        instruments=over.instruments or feed.instruments,
         max_symbols_per_connection=version.max_symbols_per_connection,
         rate_limit_per_second=version.rate_limit_per_second,
-        stale_after_s=feed.stale_after_s,
+        stale_after_s=over.stale_after_s or feed.stale_after_s,
         calendar=feed.calendar,
         key=_key(environment, name),
     )
@@ -142,7 +148,7 @@ def _with_variables(environment: Environment) -> Environment:
     return environment
 
 
-def _references(root: Path, environment: Environment) -> Iterator[Problem]:
+def references(root: Path, environment: Environment) -> Iterator[Problem]:
     """What an environment names and is not there."""
     known = names(root, "feeds")
     hint = f"one of: {', '.join(known) or 'none yet'}"
@@ -153,17 +159,18 @@ def _references(root: Path, environment: Environment) -> Iterator[Problem]:
             yield Problem(("feeds", index), f"there is no feed {name!r}", hint)
     named = _named(environment)
     hint = f"one of: {', '.join(named)}"
-    for name in environment.endpoints:
-        if name not in named:
-            yield Problem(("endpoints", name), f"the environment has no feed {name!r}", hint)
+    for part in ("endpoints", "capture"):
+        for name in getattr(environment, part):
+            if name not in named:
+                yield Problem((part, name), f"the environment has no feed {name!r}", hint)
     for name, key in environment.keys.items():
         if key.feed is not None and key.feed not in named:
             text = f"the environment has no feed {key.feed!r}"
             yield Problem(("keys", name, "feed"), text, hint)
-    yield from _schema(root, environment.schema)
+    yield from _schema_fault(root, environment.schema)
 
 
-def _schema(root: Path, reference: str) -> Iterator[Problem]:
+def _schema_fault(root: Path, reference: str) -> Iterator[Problem]:
     name, _, version = reference.partition(":")
     try:
         schema = files.read(root, "schemas", name, Schema)

@@ -168,6 +168,15 @@ class Endpoint(Spec, kw_only=True, frozen=True):
     rest_endpoint: Text | None = None
 
 
+class Capture(Spec, kw_only=True, frozen=True):
+    """What one environment captures of a feed, where that is not what the feed's file says."""
+
+    channels: Sequence[Text] | None = None
+    depth: Count | None = None
+    instruments: Instruments | None = None
+    stale_after_s: Positive | None = None
+
+
 class Environment(Spec, kw_only=True, frozen=True):
     name: str
     description: str | None = None
@@ -182,6 +191,8 @@ class Environment(Spec, kw_only=True, frozen=True):
     cache: Cache = field(default_factory=Cache)
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     """Feed name -> servers that stand in for the exchange's own (a simulator, a proxy)."""
+    capture: Mapping[str, Capture] = field(default_factory=dict)
+    """Feed name -> what stands over the feed's file in this environment."""
     simulated: bool = False
     """Whether ``ssmd up`` starts the simulated exchanges where the endpoints point."""
 
@@ -229,6 +240,8 @@ class Config(Struct, kw_only=True, frozen=True):
     root: Path
     """The folder the files came from."""
     env: Environment
+    day: date
+    """The UTC day whose versions of the feeds these are."""
     feeds: Mapping[str, ResolvedFeed]
     hash: str
     """``sha256:<hex>`` over the resolved content; the same in every role of one configuration."""

@@ -1,5 +1,6 @@
 """The application: routes, key, counting and errors, in the order in which they apply."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 
@@ -14,6 +15,7 @@ from ssmd.serve.answers import on_bug, on_error, on_http_error, on_unreadable
 from ssmd.serve.auth import Guard
 from ssmd.serve.context import Context
 from ssmd.serve.endpoints import datasets, feeds, health, page, schema
+from ssmd.serve.keyring import Keyring
 from ssmd.serve.roles import Roles
 from ssmd.serve.tail import Tail
 from ssmd.serve.watch import Watch
@@ -26,15 +28,20 @@ def create_app(
     key: str | None = None,
     tail: Tail | None = None,
     roles: Roles | None = None,
+    key_required: bool = False,
 ) -> Starlette:
-    """The ASGI application. With a key, all but probes, metrics and the page ask for it in
-    X-API-Key; without, only this machine is answered to. ``tail`` and ``roles`` are closed
-    with it."""
-    context = Context(archive, configured, tail, roles)
+    """The ASGI application. With ``key`` or ``key_required``, all but probes, metrics and the page
+    ask for a key in X-API-Key; without, only this machine is answered to. ``tail`` and ``roles``
+    are closed with it."""
+    keyring = Keyring(archive.folder.name, key, tail)
+    context = Context(archive, configured, tail, roles, keyring)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        reading = asyncio.create_task(keyring.run(), name="keyring")
         yield
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
         if tail is not None:
             await tail.close()
         if roles is not None:
@@ -48,7 +55,10 @@ def create_app(
             *datasets.routes,
             *schema.routes,
         ],
-        middleware=[Middleware(Watch, meters=context.meters), Middleware(Guard, key=key)],
+        middleware=[
+            Middleware(Watch, meters=context.meters),
+            Middleware(Guard, keyring=keyring, required=key_required),
+        ],
         exception_handlers={
             SsmdError: on_error,
             HTTPException: on_http_error,

@@ -26,15 +26,18 @@ from ssmd.serve.reach import check_reach
     "--port", type=click.IntRange(0, 65535), default=8080, show_default=True,
     help="Port to listen on; 0 is any.",
 )  # fmt: skip
-def serve(env: str, root: Path | None, data: Path, host: str, port: int) -> None:
+@click.option(
+    "--require-key", is_flag=True, help="Ask for a key also where SSMD_API_KEY is not set."
+)
+def serve(env: str, root: Path | None, data: Path, host: str, port: int, require_key: bool) -> None:
     """Serve the archive over HTTP.
 
-    With SSMD_API_KEY set, requests need it in the header X-API-Key; without, only this machine is
-    served.
+    With SSMD_API_KEY set, or with --require-key, requests need a key in the header X-API-Key: that
+    one, or one that `ssmd meta apikey` made. Without, only this machine is served.
     """
     config = load(env, root=root)
     key = os.environ.get("SSMD_API_KEY", "").strip() or None
-    check_reach(host, key)
+    check_reach(host, keyed=key is not None or require_key)
     folder = _archive_root(config, data)
     listener = _listen(host, port)
 
@@ -51,6 +54,7 @@ def serve(env: str, root: Path | None, data: Path, host: str, port: int) -> None
             key=key,
             tail=Tail(config.env.name, config.env.transport, data),
             roles=Roles(data),
+            key_required=require_key,
         )
         await serve_on(listener, app, role.stop)
 

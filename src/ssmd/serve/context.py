@@ -7,6 +7,7 @@ from starlette.requests import Request
 from ssmd.config import ResolvedFeed
 from ssmd.dataset import Archive
 from ssmd.serve.catalog import Catalog
+from ssmd.serve.keyring import Keyring
 from ssmd.serve.roles import Roles
 from ssmd.serve.sampling import Readers
 from ssmd.serve.tail import Tail
@@ -23,12 +24,14 @@ class Context:
         feeds: Mapping[str, ResolvedFeed],
         tail: Tail | None,
         roles: Roles | None,
+        keyring: Keyring,
     ) -> None:
         self.archive = archive
         self.catalog = Catalog(archive)
         self.feeds = feeds
         self.tail = tail
         self.roles = roles
+        self.keyring = keyring
         self.readers = Readers()
         self.meters = Meters()
 

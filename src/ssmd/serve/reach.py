@@ -19,10 +19,10 @@ def host_of(header: str) -> str:
     return host.removeprefix("[").removesuffix("]")
 
 
-def check_reach(host: str, key: str | None) -> None:
+def check_reach(host: str, *, keyed: bool) -> None:
     """Raises ConfigError where others could read without a key."""
-    if key is None and not is_loopback(host):
+    if not keyed and not is_loopback(host):
         raise ConfigError(
             f"serving on {host or 'every address'} needs a key",
-            hint="set SSMD_API_KEY, or serve on 127.0.0.1",
+            hint="set SSMD_API_KEY, use --require-key, or serve on 127.0.0.1",
         )

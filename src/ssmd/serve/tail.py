@@ -40,7 +40,7 @@ class Tail:
 
         Raises BusError where NATS cannot be reached, or has no stream of the feed.
         """
-        connection = await self._connection()
+        connection = await self.connection()
         name = message.stream_name(self._env, feed)
         facts = await connection.stream_facts(name)
         # A stream whose last message is older than what is archived was made anew since.
@@ -55,7 +55,8 @@ class Tail:
                 with contextlib.suppress(SsmdError):
                     yield message.decode_capture(line), line
 
-    async def _connection(self) -> Bus:
+    async def connection(self) -> Bus:
+        """The one connection of this process. Raises BusError where NATS cannot be reached."""
         async with self._lock:
             url = self._where()
             if self._bus is not None and (url != self._url or not self._bus.connected):

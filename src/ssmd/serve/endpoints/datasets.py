@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from ssmd.dataset import Summary
 from ssmd.errors import NotFound
+from ssmd.serve.access import Access, access_of
 from ssmd.serve.answers import Deadline, answer, day_of, days_of, feed_of, limit_of, word_of
 from ssmd.serve.context import Context, context_of
 from ssmd.serve.sampling import Wanted, take
@@ -20,22 +21,24 @@ async def datasets(request: Request) -> Response:
     """Every dataset, or those of ``feed`` from ``from`` to ``to``, both inclusive."""
     context = context_of(request)
     name = request.query_params.get("feed")
-    feed = feed_of(name) if name else None
+    access = access_of(request)
+    feed = access.feed(feed_of(name)) if name else None
     first, last = days_of(request)
     async with context.readers.place():
-        found = await run_in_threadpool(_summaries, context, feed, first, last)
+        found = await run_in_threadpool(_summaries, context, access, feed, first, last)
     context.meters.scanned.inc(len(found))
     return answer(found)
 
 
 def _summaries(
-    context: Context, feed: str | None, first: str | None, last: str | None
+    context: Context, access: Access, feed: str | None, first: str | None, last: str | None
 ) -> list[Summary]:
     deadline = Deadline()
     found = []
-    for name in [feed] if feed else context.archive.feeds():
+    for name in [feed] if feed else access.feeds(context.archive.feeds()):
         for day in context.archive.days(name):
-            if (first is None or day >= first) and (last is None or day <= last):
+            wanted = (first is None or day >= first) and (last is None or day <= last)
+            if wanted and access.has(day):
                 deadline.check("ask for fewer days with from and to, or ask again: it is quicker")
                 # A day may go while the list is made: retention takes it.
                 with contextlib.suppress(NotFound):
@@ -54,8 +57,9 @@ async def sample(request: Request) -> Response:
         type=word_of(request.query_params.get("type"), "type"),
         sym=word_of(request.query_params.get("ticker"), "ticker"),
     )
-    feed = feed_of(request.path_params["feed"])
-    date = day_of(request.path_params["date"], "date")
+    access = access_of(request)
+    feed = access.feed(feed_of(request.path_params["feed"]))
+    date = access.day(day_of(request.path_params["date"], "date"))
     async with context.readers.place():
         day = await run_in_threadpool(context.archive.day, feed, date)
         newest = date == (await run_in_threadpool(context.archive.days, feed))[-1]

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ssmd.serve.access import Access, access_of
 from ssmd.serve.answers import answer, time_of
 from ssmd.serve.catalog import Facts
 from ssmd.serve.context import Context, context_of
@@ -46,12 +47,13 @@ async def feeds(request: Request) -> Response:
     context = context_of(request)
     live = await context.roles.feeds() if context.roles else {}
     async with context.readers.place():
-        return answer(await run_in_threadpool(_feeds, context, live))
+        return answer(await run_in_threadpool(_feeds, context, access_of(request), live))
 
 
-def _feeds(context: Context, live: dict[str, Live]) -> list[FeedFacts]:
+def _feeds(context: Context, access: Access, live: dict[str, Live]) -> list[FeedFacts]:
     now_ns = time.time_ns()
-    return [_facts(context, name, live.get(name), now_ns) for name in context.known_feeds()]
+    names = access.feeds(context.known_feeds())
+    return [_facts(context, name, live.get(name), now_ns) for name in names]
 
 
 def _facts(context: Context, name: str, live: Live | None, now_ns: int) -> FeedFacts:

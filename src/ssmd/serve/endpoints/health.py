@@ -31,10 +31,11 @@ def _look(archive: Archive) -> tuple[bool, str | None]:
 
 async def health(request: Request) -> Response:
     """The process answers and the archive can be read; it may still be empty."""
-    readable, detail = await run_in_threadpool(_look, context_of(request).archive)
+    context = context_of(request)
+    readable, detail = await run_in_threadpool(_look, context.archive)
     content = {
         "status": "ok" if readable else "unhealthy",
-        "detail": detail,
+        "detail": detail or context.keyring.detail,
         "version": __version__,
     }
     return answer(content, 200 if readable else 503)

@@ -9,6 +9,7 @@ from ssmd import observed
 from ssmd.builders import BUILDERS
 from ssmd.errors import NotFound
 from ssmd.observed import Schema
+from ssmd.serve.access import access_of
 from ssmd.serve.answers import BadRequest, answer, feed_of, word_of
 from ssmd.serve.context import Context, context_of
 
@@ -16,7 +17,7 @@ from ssmd.serve.context import Context, context_of
 async def schema(request: Request) -> Response:
     """Fields of a feed's messages of one type, and of the records derived from them."""
     context = context_of(request)
-    feed = feed_of(request.path_params["feed"])
+    feed = access_of(request).feed(feed_of(request.path_params["feed"]))
     type_ = word_of(request.path_params["type"], "type")
     if type_ is None:
         raise BadRequest("no type", hint="/schema/FEED/TYPE")
