@@ -46,8 +46,7 @@ def test_a_part_that_is_closed_while_it_is_read(tmp_path: Path, member: int) -> 
         if not left:
             to.seal()
 
-    place = Place(ENV, folder.parents[1], (folder.parent.name,), (), None)
-    (row,) = report(place, progress)
+    (row,) = quality.rows([folder], None, progress)
     to.close()
     assert (row.messages, row.damaged) == (40, [])
 
