@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 from picows import WSError
 
+from ssmd.connect.audit import Audit
 from ssmd.connect.books import Books
 from ssmd.connect.commands import Commands
 from ssmd.connect.gaps import Gap
@@ -132,12 +133,13 @@ class Connection:
                 self._silence = Silence(
                     self._channel, self.books, self._rest, tape, self._stale_after_s
                 )
-                keeping = tasks.create_task(self._keep_alive(socket))
-                watching = tasks.create_task(self._silence.run())
+                audit = Audit(self._channel, self.books, self._rest, tape)
+                duties = (self._keep_alive(socket), self._silence.run(), audit.run())
+                running = [tasks.create_task(duty) for duty in duties]
                 cause = await self._watch(socket, stop)
                 self.commands.close()
-                keeping.cancel()
-                watching.cancel()
+                for task in running:
+                    task.cancel()
             try:
                 async with asyncio.timeout(5):
                     await transport.wait_disconnected()

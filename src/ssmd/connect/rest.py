@@ -22,6 +22,8 @@ TIMEOUT_S = 30.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_WAITS = 5
 LONGEST_WAIT_S = 60.0
+GENTLE_SHARE = 0.1
+"""What calls that can wait take of the rate at most."""
 
 
 class Rest:
@@ -39,15 +41,19 @@ class Rest:
         self._session = session
         self._stands_in = stands_in
         self._base = base.rstrip("/")
-        self._pause_s = 1 / per_second if per_second else 0.0
-        self._next = 0.0
-        self._turn = asyncio.Lock()
+        self._turn = _Turn(per_second)
+        self._gentle_turn = _Turn(per_second and per_second * GENTLE_SHARE)
+
+    async def gently(self, request: Request) -> bytes:
+        """As ``get``, for what can wait."""
+        await self._gentle_turn.wait()
+        return await self.get(request)
 
     async def get(self, request: Request) -> bytes:
         """The answer's body. Raises ExchangeError; ExchangeRefused where asking again is no use."""
         url = self._url(request.path)
         for wait in range(MAX_WAITS + 1):
-            await self._wait_turn()
+            await self._turn.wait()
             try:
                 async with self._session.get(
                     url, params=dict(request.query), allow_redirects=False
@@ -70,8 +76,17 @@ class Rest:
             return self._base + path
         return self._base + urlsplit(path).path if self._stands_in else path
 
-    async def _wait_turn(self) -> None:
-        async with self._turn:
+
+class _Turn:
+    """So many calls a second, one after the other; None: no such limit."""
+
+    def __init__(self, per_second: float | None) -> None:
+        self._pause_s = 1 / per_second if per_second else 0.0
+        self._next = 0.0
+        self._lock = asyncio.Lock()
+
+    async def wait(self) -> None:
+        async with self._lock:
             await asyncio.sleep(max(0.0, self._next - time.monotonic()))
             self._next = time.monotonic() + self._pause_s
 

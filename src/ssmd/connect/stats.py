@@ -2,13 +2,16 @@
 
 from bisect import bisect_left
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 from ssmd.exchanges.base import Verdict
 
 _BOUNDS_MS = [0.0, *(0.1 * 1.3**power for power in range(60))]
 """Upper bounds of the age classes: to 30 %, from 0.1 ms to half an hour."""
 _WINDOW = 20_000
+
+Audited = Literal["right", "wrong", "open"]
+"""What came of holding a book against REST; ``open``: it could not be told."""
 
 
 class Ages:
@@ -51,6 +54,8 @@ class Counts:
         self.verified = 0
         self.unverified = 0
         self.broken = 0
+        self.audits: Counter[Audited] = Counter()
+        """Books held against REST, by what came of it."""
 
     def judge(self, verdict: Verdict) -> None:
         if verdict.state == "verified":
@@ -60,13 +65,14 @@ class Counts:
         else:
             self.broken += 1
 
-    def as_dict(self) -> dict[str, int]:
-        return {
+    def as_dict(self) -> dict[str, Any]:
+        counts = {
             "messages": self.verified + self.unverified + self.broken,
             "verified": self.verified,
             "unverified": self.unverified,
             "broken": self.broken,
         }
+        return {**counts, "audits": dict(self.audits)} if self.audits else counts
 
 
 class Stats(Counts):

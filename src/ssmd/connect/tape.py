@@ -13,9 +13,10 @@ from msgspec import UNSET
 from ssmd import message as wire
 from ssmd.bus import Publisher
 from ssmd.connect.gaps import Gaps
-from ssmd.connect.stats import Counts, Stats
+from ssmd.connect.stats import Audited, Counts, Stats
 from ssmd.errors import SsmdError
 from ssmd.exchanges.base import UNVERIFIED, Exchange, Top, Verdict
+from ssmd.exchanges.follow import Follow
 from ssmd.message import Header, Message
 
 log = logging.getLogger(__name__)
@@ -204,6 +205,15 @@ class Tape:
     def top(self, sym: str) -> Top | None:
         """The best levels of the book that the checks hold; None where they hold none."""
         return self._continuity.top(sym)
+
+    def follow(self, sym: str) -> Follow | None:
+        """The book that the checks hold, from this moment on."""
+        return self._continuity.follow(sym)
+
+    def audited(self, outcome: Audited) -> None:
+        """A book was held against REST: no message is verified by it, but the book is proved."""
+        self._stats.audits[outcome] += 1
+        self.counts.audits[outcome] += 1
 
     def clock(self, **facts: Any) -> None:
         """A ``_clock``: what was captured and checked on this connection since the one before."""

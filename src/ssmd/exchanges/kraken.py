@@ -81,6 +81,7 @@ class Kraken:
     keepalive: Keepalive | None = Keepalive(30.0, b'{"method":"ping"}')
     channels: tuple[str, ...] = ("instrument", "ticker", "trade", "book")
     book_channel = "book"
+    audit_every_s: float | None = None
     listing_types = frozenset({"instrument"})
     key_fields: tuple[str, ...] = ()
     max_symbols_per_connection = 400

@@ -195,6 +195,9 @@ class KrakenContinuity:
         self._trade_ids: dict[str, int] = {}
         self.paused = False
 
+    def follow(self, sym: str) -> None:
+        """There is no audit: a loss shows in the checks."""
+
     def top(self, sym: str) -> Top | None:
         book = self._books.get(sym)
         return book.top if book is not None and book.synced else None

@@ -81,6 +81,7 @@ class KrakenFutures:
     channels: tuple[str, ...] = ("ticker", "trade", "book")
     """``ticker_lite`` is a subset of ``ticker``: known, captured when a feed file asks for it."""
     book_channel = "book"
+    audit_every_s: float | None = None
     listing_types: frozenset[str] = frozenset()
     key_fields: tuple[str, ...] = ()
     max_symbols_per_connection = 200
@@ -251,6 +252,9 @@ class FuturesContinuity:
         """Groups whose book does not follow from a snapshot."""
 
     paused = False
+
+    def follow(self, sym: str) -> None:
+        """There is no audit: a loss shows in the checks."""
 
     def top(self, sym: str) -> Top | None:
         return None
