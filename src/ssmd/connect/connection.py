@@ -13,6 +13,7 @@ from ssmd.connect.audit import Audit
 from ssmd.connect.books import Books
 from ssmd.connect.commands import Commands
 from ssmd.connect.gaps import Gap
+from ssmd.connect.refusal import shown_url
 from ssmd.connect.rest import Rest
 from ssmd.connect.retry import delay_s
 from ssmd.connect.silence import Silence
@@ -152,7 +153,7 @@ class Connection:
             self._ending = socket.ending
             self._close_note(socket, cause)
         if socket.fault:
-            raise ExchangeError(f"{self._url}: {socket.fault}")
+            raise ExchangeError(f"{shown_url(self._url)}: {socket.fault}")
         return socket.data
 
     def _on_open(self, socket: Socket) -> None:
@@ -161,7 +162,7 @@ class Connection:
         info = transport.underlying_transport.get_extra_info
         facts = {
             **self._identity.facts,
-            "url": self._url.partition("?")[0],
+            "url": shown_url(self._url),
             "local": _address(info("sockname")),
             "remote": _address(info("peername")),
         }
