@@ -164,13 +164,13 @@ class Tape:
         self._channel.publisher.put(
             self._channel.subject(type_, sym), f"{self.conn}:{self.frames}:{-self._notes}", line
         )
-        self._stats.by_type[type_] += 1
+        self._stats.count_type(type_, own=True)
 
     def _count(self, type_: str, size: int, ts_ns: int | None, recv_ns: int) -> None:
         stats = self._stats
         stats.messages += 1
         stats.bytes += size
-        stats.by_type[type_] += 1
+        stats.count_type(type_)
         if ts_ns is not None:
             stats.ages.add(recv_ns - ts_ns)
 
