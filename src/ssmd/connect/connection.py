@@ -151,6 +151,7 @@ class Connection:
         finally:
             self.commands.close()
             self._ending = socket.ending
+            socket.read()  # what came with the handshake of a connection that ended at once
             self._close_note(socket, cause)
         if socket.fault:
             raise ExchangeError(f"{shown_url(self._url)}: {socket.fault}")
@@ -201,10 +202,11 @@ class Connection:
         """Until the connection is over; why it is."""
         while not socket.closed.is_set():
             if stop.is_set() or self.retire.is_set():
+                socket.read()
                 socket.resume()
                 socket.disconnect()
                 return "stopped"
-            if time.monotonic() - socket.last_byte > SILENT_AFTER_S:
+            if socket.silent_s > SILENT_AFTER_S:
                 socket.fault = f"silent for {SILENT_AFTER_S:g} s"
                 socket.disconnect()
                 return "silent"
