@@ -25,7 +25,8 @@ from ssmd.exchanges.base import (
     Subscription,
     TradesPage,
 )
-from ssmd.exchanges.kraken_continuity import DEPTHS, KrakenContinuity
+from ssmd.exchanges.kraken_book import DEPTHS
+from ssmd.exchanges.kraken_continuity import KrakenContinuity
 from ssmd.exchanges.kraken_records import decode_asset_pairs, records, to_instrument
 from ssmd.exchanges.packing import pack
 from ssmd.exchanges.times import rfc3339_ns
