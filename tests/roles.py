@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -62,10 +63,22 @@ class Roles:
 
     async def stop(self, role: str) -> None:
         """As a person would, and it must end well."""
-        self.running[role].terminate()
+        process = await self._listening(role)
+        process.terminate()
         async with asyncio.timeout(60):
-            assert await self.running[role].wait() == 0, self.log(role)
+            code = await process.wait()
+        assert code == 0, f"{role} ended with {code}: {self.log(role)}"
         assert "Traceback" not in self.log(role), self.log(role)
+
+    async def _listening(self, role: str) -> Process:
+        """The role, once it is so far up that SIGTERM does not just end it."""
+        async with asyncio.timeout(60):
+            while not _catches(self.running[role].pid, signal.SIGTERM):
+                code = self.running[role].returncode
+                assert code in (None, 1), f"{role} ended with {code}: {self.log(role)}"
+                await self.revive()
+                await asyncio.sleep(0.02)
+        return self.running[role]
 
     def check(self) -> None:
         """Fails where a role has ended by itself."""
@@ -117,3 +130,13 @@ class Roles:
             process.terminate()
             _, log = await process.communicate()
         assert process.returncode == 0, log.decode()
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for the signal; False where there is no such process."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    (mask,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
+    return bool(int(mask, 16) >> (number - 1) & 1)

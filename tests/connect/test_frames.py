@@ -79,7 +79,7 @@ async def test_garbage_frames_are_kept_as_they_came(capturing: Capturing) -> Non
         for message, piece in zip(found, [*expected, trade(1)], strict=True):
             same = piece.strip() if message.raw else piece
             assert message.payload == same
-        assert captured.status()["state"] == "live"
+        await captured.reaches("live")
         assert server.met == 1
 
 
@@ -238,7 +238,7 @@ async def test_a_frame_of_64_mib_is_a_gap_with_its_fingerprint(capturing: Captur
         assert [m.n for m in data(found)] == [1, 3]
         (gap,) = await captured.notes("_gap")
         assert server.met == 1
-        assert captured.status()["state"] == "live"
+        await captured.reaches("live")
         assert captured.status()["gaps"] == 1
     assert gap["cause"] == "oversize"
     assert gap["bytes"] == 64 * MIB

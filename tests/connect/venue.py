@@ -55,15 +55,15 @@ class Peer:
         lines = [f"HTTP/1.1 {status}", *headers, "Content-Length: 0", "Connection: close"]
         await self.write("\r\n".join([*lines, "", ""]).encode())
 
-    async def upgrade(self) -> None:
-        """The handshake as it should be."""
+    async def upgrade(self, rest: bytes = b"") -> None:
+        """The handshake as it should be, and what is to come in the same packet."""
         lines = (await self.request()).split("\r\n")
         named = dict(line.partition(": ")[::2] for line in lines[1:] if line)
         key = next(v for k, v in named.items() if k.lower() == "sec-websocket-key").encode()
         accept = base64.b64encode(hashlib.sha1(key + _ACCEPT).digest()).decode()
         await self.write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept.encode()
+            b"Sec-WebSocket-Accept: %b\r\n\r\n%b" % (accept.encode(), rest)
         )
 
     async def send(self, payload: bytes, kind: int = TEXT, *, last: bool = True) -> None:

@@ -114,7 +114,8 @@ def assert_named(kept: Kept, run: Run, exchange: str) -> tuple[int, int]:
     for sent in run.sim.ledger.of(exchange):
         conn = kept.conn_of(sent)
         if conn is None:
-            # Killed before its _connect was stored: all it can have read is the greeting.
+            # Killed before its _connect was stored: nothing was read but, at most, a greeting that
+            # came together with the handshake.
             assert len(sent) <= 1, f"{len(sent)} frames of a connection that nothing names"
             continue
         frames = kept.frames.get(conn, [])

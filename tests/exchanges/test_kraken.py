@@ -15,7 +15,7 @@ from ssmd import message as wire
 from ssmd.errors import ConfigError, ContractError, ExchangeError
 from ssmd.exchanges import KRAKEN
 from ssmd.exchanges.base import Fault, Request, Subscription, Verdict
-from ssmd.exchanges.kraken_continuity import checksum
+from ssmd.exchanges.kraken_book import checksum
 from ssmd.exchanges.times import ms_ns, rfc3339_ns
 from ssmd.message import BookDelta, BookSnapshot, Header, InstrumentStatus, Message, Quote, Trade
 

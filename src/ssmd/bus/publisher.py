@@ -7,25 +7,23 @@ sent again in order; ``Nats-Msg-Id`` makes that exact.
 
 import asyncio
 import logging
-import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Self
 
-import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from ssmd.bus import ingest
+from ssmd.bus.ingest import Pending
 from ssmd.errors import BusError, BusRefused
+from ssmd.runtime import wait
 
 log = logging.getLogger(__name__)
 
-FLOW = 500
-"""Messages per ack that we allow; the server starts a lone publisher at as many."""
 COMMIT_AFTER_S = 0.1
 """The server acks every so many messages only, and a ping repeats the last ack: what is unacked for
 so long while nothing waits is acked by committing the batch."""
@@ -35,20 +33,7 @@ IDLE_BATCH_S = 5.0
 """The server drops a batch that is idle for 10 s; we let go of it well before."""
 CHUNK = 256
 
-START, APPEND, COMMIT = 0, 1, 3
 _NO_BATCH = "-"
-REFUSALS = {
-    10205: "batch publishing is switched off on the stream",
-    10054: "a message is longer than the stream takes",
-    10077: "a message is longer than the stream takes",
-}
-"""JetStream's codes for what sending again cannot help."""
-
-
-class Pending(NamedTuple):
-    subject: str
-    msg_id: str
-    payload: bytes
 
 
 class Publisher:
@@ -95,12 +80,7 @@ class Publisher:
         self._pump = asyncio.create_task(self._run(), name=f"publisher {self.stream}")
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         assert self._pump is not None
         self._pump.cancel()
         await asyncio.gather(self._pump, return_exceptions=True)
@@ -160,10 +140,7 @@ class Publisher:
         """Return when all that was put so far is acked. Raises what ``failed`` raises."""
         wanted = self.acked + self.unacked
         while self.acked < wanted:
-            if self._failure.done():
-                await self._failure
-            self._acks.clear()
-            await self._acks.wait()
+            await self._next_ack()
 
     async def failed(self) -> None:
         """Wait until publishing cannot go on; raises why (BusRefused)."""
@@ -171,10 +148,13 @@ class Publisher:
 
     async def _until(self, count: int) -> None:
         while self.unacked > count:
-            if self._failure.done():
-                await self._failure
-            self._acks.clear()
-            await self._acks.wait()
+            await self._next_ack()
+
+    async def _next_ack(self) -> None:
+        if self._failure.done():
+            await self._failure
+        self._acks.clear()
+        await self._acks.wait()
 
     # --- sending --------------------------------------------------------------------------------
 
@@ -222,7 +202,7 @@ class Publisher:
                 log.debug("restoring %s: %s", self.stream, error)
 
     def _start_batch(self) -> None:
-        self._batch = f"{self._inbox}.{secrets.token_hex(8)}.{FLOW}.fail"
+        self._batch = ingest.begin(self._inbox)
         self._first = 1
         self._restart = False
         self._committing = False
@@ -239,11 +219,11 @@ class Publisher:
             # Counted as sent before it is: a failure in between starts a new batch with it.
             self._sent.append(pending)
             number = self._first + len(self._sent) - 1
-            operation = START if number == 1 else APPEND
+            operation = ingest.START if number == 1 else ingest.APPEND
             await publish(
                 pending.subject,
                 pending.payload,
-                reply=f"{self._batch}.{number}.{operation}.$FI",
+                reply=ingest.step(self._batch, number, operation),
                 headers={"Nats-Msg-Id": pending.msg_id},
             )
 
@@ -257,44 +237,33 @@ class Publisher:
             self._committing = True
             self._asked = now
             number = self._first + len(self._sent)
-            reply = f"{self._batch}.{number}.{COMMIT}.$FI"
+            reply = ingest.step(self._batch, number, ingest.COMMIT)
             await self._nc.publish(self._sent[-1].subject, b"", reply=reply)
         self._wake.clear()
-        await self._woken(COMMIT_AFTER_S)
+        await wait(self._wake, COMMIT_AFTER_S)
 
     async def _idle(self) -> None:
         self._wake.clear()
-        if not await self._woken(IDLE_BATCH_S):
+        if not await wait(self._wake, IDLE_BATCH_S):
             self._restart = True
-
-    async def _woken(self, timeout_s: float) -> bool:
-        # Not wait_for: on Python 3.11 it swallows a cancellation that comes with the event.
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._wake.wait()
-        except TimeoutError:
-            return False
-        return True
 
     # --- answers --------------------------------------------------------------------------------
 
     async def _on_reply(self, reply: Msg) -> None:
         if not reply.subject.startswith(self._batch):
             return  # of a batch that we gave up
-        if reply.headers and reply.headers.get("Status") == "503":
-            self._missing = True
-            self._lost("no stream takes the subject")
+        answer = ingest.read(reply)
+        if answer is None:
             return
-        answer: dict[str, Any] = msgspec.json.decode(reply.data)
-        kind = answer.get("type")
-        if kind == "ack":
-            self._acknowledge(answer["seq"])
-        elif kind == "gap":
-            self._lost(f"the server missed messages {answer.get('last_seq')} to {answer['seq']}")
-        elif "error" in answer:
-            self._refused(answer["error"])
-        elif "batch" in answer:
-            self._committed(int(answer["count"]))
+        if answer.kind == "ack":
+            self._acknowledge(answer.number)
+        elif answer.kind == "end":
+            self._committed(answer.number)
+        else:
+            self._missing = self._missing or answer.kind == "missing"
+            if answer.kind == "refused":
+                self._refuse(ingest.REFUSALS[answer.number])
+            self._lost(answer.why)
 
     def _acknowledge(self, number: int) -> None:
         """All messages of the batch up to this one are stored."""
@@ -318,12 +287,10 @@ class Publisher:
         self._committing = False
         self._wake.set()
 
-    def _refused(self, error: dict[str, Any]) -> None:
-        code = error.get("err_code", 0)
-        if code in REFUSALS and not self._failure.done():
-            self._failure.set_exception(BusRefused(f"{self.stream}: {REFUSALS[code]}"))
+    def _refuse(self, why: str) -> None:
+        if not self._failure.done():
+            self._failure.set_exception(BusRefused(f"{self.stream}: {why}"))
             self._acks.set()
-        self._lost(str(error.get("description", error)))
 
     def _lost(self, why: str) -> None:
         if why != self._complaint:

@@ -46,6 +46,10 @@ class Book(Struct):
     """When the market was last found to be quiet, so that no data is no fault."""
     calm: int = 0
     """How often in a row it was."""
+    audited: float = 0.0
+    """When it was last held against REST, whatever came of it."""
+    proved: float = 0.0
+    """When REST last told the very same book."""
 
 
 class Books:

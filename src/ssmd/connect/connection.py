@@ -9,9 +9,11 @@ from typing import Any
 from msgspec import Struct
 from picows import WSError
 
+from ssmd.connect.audit import Audit
 from ssmd.connect.books import Books
 from ssmd.connect.commands import Commands
 from ssmd.connect.gaps import Gap
+from ssmd.connect.refusal import shown_url
 from ssmd.connect.rest import Rest
 from ssmd.connect.retry import delay_s
 from ssmd.connect.silence import Silence
@@ -145,12 +147,13 @@ class Connection:
                 self._silence = Silence(
                     self._channel, self.books, self._rest, tape, self._stale_after_s
                 )
-                keeping = tasks.create_task(self._keep_alive(socket))
-                watching = tasks.create_task(self._silence.run())
+                audit = Audit(self._channel, self.books, self._rest, tape)
+                duties = (self._keep_alive(socket), self._silence.run(), audit.run())
+                running = [tasks.create_task(duty) for duty in duties]
                 cause = await self._watch(socket, stop)
                 self.commands.close()
-                keeping.cancel()
-                watching.cancel()
+                for task in running:
+                    task.cancel()
             try:
                 async with asyncio.timeout(5):
                     await transport.wait_disconnected()
@@ -161,9 +164,10 @@ class Connection:
         finally:
             self.commands.close()
             self._ending = socket.ending
+            socket.read()  # what came with the handshake of a connection that ended at once
             self._close_note(socket, cause)
         if socket.fault:
-            raise ExchangeError(f"{self._url}: {socket.fault}")
+            raise ExchangeError(f"{shown_url(self._url)}: {socket.fault}")
         return socket.data
 
     def _on_open(self, socket: Socket) -> None:
@@ -172,7 +176,7 @@ class Connection:
         info = transport.underlying_transport.get_extra_info
         facts = {
             **self._identity.facts,
-            "url": self._url.partition("?")[0],
+            "url": shown_url(self._url),
             "local": _address(info("sockname")),
             "remote": _address(info("peername")),
         }
@@ -211,10 +215,11 @@ class Connection:
         """Until the connection is over; why it is."""
         while not socket.closed.is_set():
             if stop.is_set() or self.retire.is_set():
+                socket.read()
                 socket.resume()
                 socket.disconnect()
                 return "stopped"
-            if time.monotonic() - socket.last_byte > SILENT_AFTER_S:
+            if socket.silent_s > SILENT_AFTER_S:
                 socket.fault = f"silent for {SILENT_AFTER_S:g} s"
                 socket.disconnect()
                 return "silent"

@@ -5,6 +5,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 
 from ssmd.config import ResolvedFeed
+from ssmd.connect.refusal import shown_url
 from ssmd.connect.rest import Rest
 from ssmd.errors import ExchangeError
 from ssmd.exchanges.base import Exchange, Request
@@ -42,5 +43,6 @@ async def instruments(
             yield instrument
         request = page.next
     raise ExchangeError(
-        f"{feed.rest_endpoint} has more than {MAX_PAGES} pages", hint="narrow the feed's filter"
+        f"{shown_url(feed.rest_endpoint)} has more than {MAX_PAGES} pages",
+        hint="narrow the feed's filter",
     )

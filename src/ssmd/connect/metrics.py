@@ -23,6 +23,9 @@ class FeedCollector:
         checks = CounterMetricFamily(
             "ssmd_connector_checks", "Continuity checks by outcome", labels=["feed", "outcome"]
         )
+        audits = CounterMetricFamily(
+            "ssmd_connector_audits", "Books held against REST", labels=["feed", "outcome"]
+        )
         live = GaugeMetricFamily(
             "ssmd_connector_websocket_connected", "Live connections", labels=["feed"]
         )
@@ -55,6 +58,8 @@ class FeedCollector:
                 books.add_metric([name, state], count)
             for outcome in ("verified", "unverified", "broken"):
                 checks.add_metric([name, outcome], status[outcome])
+            for outcome, count in feed.channel.stats.audits.items():
+                audits.add_metric([name, outcome], count)
             unacked.add_metric([name], status["unacked"])
             spilled.add_metric([name], status["spilled_bytes"])
             overflowed.add_metric([name], status["overflowed"])
@@ -65,6 +70,7 @@ class FeedCollector:
             open_gaps,
             books,
             checks,
+            audits,
             live,
             unacked,
             spilled,

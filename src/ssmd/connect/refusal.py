@@ -5,6 +5,7 @@ import re
 import ssl
 from datetime import UTC, datetime
 from socket import gaierror
+from urllib.parse import urlsplit, urlunsplit
 
 from picows import WSHandshakeError, WSInvalidURL
 
@@ -19,7 +20,7 @@ _SHOWN_CHARS = 200
 
 def explain(url: str, error: Exception) -> ExchangeError:
     """What went wrong at opening, told apart into worth a retry and not."""
-    where = url.partition("?")[0]
+    where = shown_url(url)
     if isinstance(error, WSInvalidURL):
         return ExchangeRefused(f"{where} is no WebSocket URL", hint="see the feed's endpoint")
     if isinstance(error, WSHandshakeError):
@@ -33,7 +34,7 @@ def explain(url: str, error: Exception) -> ExchangeError:
 
 def hung_up(url: str) -> ExchangeError:
     """The exchange ended the connection in the middle of the handshake."""
-    where = url.partition("?")[0]
+    where = shown_url(url)
     return ExchangeError(f"{where} closed the connection before it answered")
 
 
@@ -50,9 +51,9 @@ def _explain_answer(where: str, error: WSHandshakeError) -> ExchangeError:
 
 
 def explain_status(where: str, status: int, after_s: float, target: str | None) -> ExchangeError:
-    """What an HTTP answer other than the wanted one means."""
+    """What an HTTP answer other than the wanted one means; ``where`` as ``shown_url`` has it."""
     if 300 <= status < 400:
-        elsewhere = shown(target or "elsewhere")
+        elsewhere = shown_url(target) if target else "elsewhere"
         return ExchangeRefused(
             f"{where} redirects to {elsewhere} ({status}), which is not followed",
             hint="put the address it moved to into the feed's endpoint",
@@ -96,6 +97,16 @@ def _plainly(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno and not isinstance(error, gaierror):
         return os.strerror(error.errno)
     return shown((isinstance(error, OSError) and error.strerror) or str(error))
+
+
+def shown_url(url: str) -> str:
+    """Where a URL leads: a user, a password, a query can hold a secret."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "a URL that cannot be read"
+    host = parts.netloc.rpartition("@")[2]
+    return shown(urlunsplit((parts.scheme, host, parts.path, "", "")))
 
 
 def shown(text: str) -> str:

@@ -68,7 +68,7 @@ class Silence:
         return [book for _, book in sorted(found, key=lambda item: -item[0])]
 
     def _since(self, book: Book) -> float:
-        return max(book.last, book.checked, self._excused)
+        return max(book.last, book.checked, book.proved, self._excused)
 
     def _limit_s(self, book: Book) -> float:
         """Twice as long with each time that the market was found quiet since its last data."""

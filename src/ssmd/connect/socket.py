@@ -23,7 +23,10 @@ _WHOLE = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})
 
 
 class Socket(WSListener):
-    """The listener of one connection. ``hear`` gets what was read; ``full`` tells to pause."""
+    """The listener of one connection. ``hear`` gets what was read; ``full`` tells to pause.
+
+    Nothing is read before ``read``, but what came together with the answer to the handshake.
+    """
 
     def __init__(
         self,
@@ -49,10 +52,29 @@ class Socket(WSListener):
         self._max_bytes = max_bytes
         self._fragments = bytearray()
         self._paused = False
+        self._early: list[tuple[bytes, int, int]] | None = []
+        """Frames that came with the handshake, until ``read``; None from then on."""
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
+        transport.underlying_transport.pause_reading()
         self._opened(self)
+
+    def read(self) -> None:
+        """From here on frames are read and kept."""
+        early, self._early = self._early, None
+        if early is None:
+            return
+        for payload, recv_ns, mono_ns in early:
+            self._keep(payload, recv_ns, mono_ns)
+        self.last_byte = time.monotonic()
+        if not self._paused and self.transport is not None and not self.closed.is_set():
+            self.transport.underlying_transport.resume_reading()
+
+    @property
+    def silent_s(self) -> float:
+        """For how long nothing came, though it would have been read."""
+        return 0.0 if self._early is not None else time.monotonic() - self.last_byte
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         recv_ns, mono_ns = time.time_ns(), time.monotonic_ns()
@@ -82,6 +104,9 @@ class Socket(WSListener):
         self.closed.set()
 
     def _keep(self, payload: bytes, recv_ns: int, mono_ns: int) -> None:
+        if self._early is not None:
+            self._early.append((payload, recv_ns, mono_ns))
+            return
         if self.tape.frame(payload, recv_ns, mono_ns, self._hear):
             self.data = True
         if not self._paused and self._full(self):

@@ -2,13 +2,22 @@
 
 from bisect import bisect_left
 from collections import Counter
-from typing import Any
+from typing import Any, Final, Literal
 
 from ssmd.exchanges.base import Verdict
 
 _BOUNDS_MS = [0.0, *(0.1 * 1.3**power for power in range(60))]
 """Upper bounds of the age classes: to 30 %, from 0.1 ms to half an hour."""
 _WINDOW = 20_000
+MOST_TYPES: Final = 100
+"""Types of an exchange that are counted one by one: they become labels of metrics, and an exchange
+may send whatever it likes."""
+LONGEST_TYPE: Final = 64
+OTHER_TYPE: Final = "_other"
+"""The types beyond, together."""
+
+Audited = Literal["right", "wrong", "open"]
+"""What came of holding a book against REST; ``open``: it could not be told."""
 
 
 class Ages:
@@ -51,6 +60,8 @@ class Counts:
         self.verified = 0
         self.unverified = 0
         self.broken = 0
+        self.audits: Counter[Audited] = Counter()
+        """Books held against REST, by what came of it."""
 
     def judge(self, verdict: Verdict) -> None:
         if verdict.state == "verified":
@@ -60,13 +71,14 @@ class Counts:
         else:
             self.broken += 1
 
-    def as_dict(self) -> dict[str, int]:
-        return {
+    def as_dict(self) -> dict[str, Any]:
+        counts = {
             "messages": self.verified + self.unverified + self.broken,
             "verified": self.verified,
             "unverified": self.unverified,
             "broken": self.broken,
         }
+        return {**counts, "audits": dict(self.audits)} if self.audits else counts
 
 
 class Stats(Counts):
@@ -77,11 +89,22 @@ class Stats(Counts):
         self.messages = 0
         self.bytes = 0
         self.by_type: Counter[str] = Counter()
+        """Messages; beyond ``MOST_TYPES`` and ``LONGEST_TYPE`` under ``OTHER_TYPE``."""
+        self._types = 0
         self.gaps = 0
         self.unreadable = 0
         """Messages that a check could not read: kept, but not what the exchange documents."""
         self.reconnects = 0
         self.ages = Ages()
+
+    def count_type(self, type_: str, *, own: bool = False) -> None:
+        """One more message of a type of the exchange, or of our own, which are few."""
+        if type_ not in self.by_type and not own:
+            if self._types == MOST_TYPES or len(type_) > LONGEST_TYPE:
+                type_ = OTHER_TYPE
+            else:
+                self._types += 1
+        self.by_type[type_] += 1
 
     def as_dict(self) -> dict[str, Any]:
         return {

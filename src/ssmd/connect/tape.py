@@ -13,9 +13,10 @@ from msgspec import UNSET
 from ssmd import message as wire
 from ssmd.connect.gaps import Gaps
 from ssmd.connect.outbox import Outbox
-from ssmd.connect.stats import Counts, Stats
+from ssmd.connect.stats import Audited, Counts, Stats
 from ssmd.errors import SsmdError
 from ssmd.exchanges.base import UNVERIFIED, Exchange, Top, Verdict
+from ssmd.exchanges.follow import Follow
 from ssmd.message import Header, Message
 
 log = logging.getLogger(__name__)
@@ -167,13 +168,14 @@ class Tape:
         # The numbers of our own messages have no holes: the gap that names what there was no room
         # for counts them.
         self._notes -= not kept
-        self._stats.by_type[type_] += kept
+        if kept:
+            self._stats.count_type(type_, own=True)
 
     def _count(self, type_: str, size: int, ts_ns: int | None, recv_ns: int) -> None:
         stats = self._stats
         stats.messages += 1
         stats.bytes += size
-        stats.by_type[type_] += 1
+        stats.count_type(type_)
         if ts_ns is not None:
             stats.ages.add(recv_ns - ts_ns)
 
@@ -209,6 +211,15 @@ class Tape:
     def top(self, sym: str) -> Top | None:
         """The best levels of the book that the checks hold; None where they hold none."""
         return self._continuity.top(sym)
+
+    def follow(self, sym: str) -> Follow | None:
+        """The book that the checks hold, from this moment on."""
+        return self._continuity.follow(sym)
+
+    def audited(self, outcome: Audited) -> None:
+        """A book was held against REST: no message is verified by it, but the book is proved."""
+        self._stats.audits[outcome] += 1
+        self.counts.audits[outcome] += 1
 
     def clock(self, **facts: Any) -> None:
         """A ``_clock``: what was captured and checked on this connection since the one before."""

@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from ssmd.exchanges.follow import Follow
 from ssmd.instrument import Instrument
 from ssmd.message import AnyRecord, BookSnapshot, Header, Level, Message
 
@@ -143,6 +144,11 @@ class Continuity(Protocol):
         """The top of the book held for the instrument; None where none is, or not for sure."""
         ...
 
+    def follow(self, sym: str) -> Follow | None:
+        """Follow the book held for the instrument from this moment on, until the next call for it;
+        None where none is held, and at exchanges without an audit."""
+        ...
+
     def check(self, header: Header, frame: bytes) -> Verdict:
         """``frame`` is the frame or array element that ``header`` was read from."""
         ...
@@ -162,6 +168,9 @@ class Exchange(Protocol):
     """The channel that carries the books."""
     key_fields: tuple[str, ...]
     """Names of the secrets that the handshake needs, () where none is."""
+    audit_every_s: float | None
+    """How often each book is held against what REST tells of it, at exchanges whose messages can
+    be lost without a trace; None where their own checks find every loss."""
     listing_types: frozenset[str]
     """Messages that tell of instruments that are new or gone."""
     max_symbols_per_connection: int

@@ -82,6 +82,7 @@ class Kalshi:
     """The server pings every 10 s; there is no ping of the application's."""
     channels: tuple[str, ...] = ("market_lifecycle_v2", "ticker", "trade", "orderbook_delta")
     book_channel = "orderbook_delta"
+    audit_every_s: float | None = None
     listing_types = frozenset({"market_lifecycle_v2"})
     key_fields: tuple[str, ...] = ("api_key", "private_key")
     max_symbols_per_connection = 1000

@@ -67,6 +67,9 @@ class KalshiContinuity:
         self._homes: dict[str, _Sid] = {}
         """The sid that carries a market's book."""
 
+    def follow(self, sym: str) -> None:
+        """There is no audit: a loss shows in the checks."""
+
     def top(self, sym: str) -> Top | None:
         home = self._homes.get(sym)
         book = home.books.get(sym) if home is not None else None

@@ -25,7 +25,8 @@ from ssmd.exchanges.base import (
     Subscription,
     TradesPage,
 )
-from ssmd.exchanges.kraken_continuity import DEPTHS, KrakenContinuity
+from ssmd.exchanges.kraken_book import DEPTHS
+from ssmd.exchanges.kraken_continuity import KrakenContinuity
 from ssmd.exchanges.kraken_records import decode_asset_pairs, records, to_instrument
 from ssmd.exchanges.packing import pack
 from ssmd.exchanges.times import rfc3339_ns
@@ -81,6 +82,7 @@ class Kraken:
     keepalive: Keepalive | None = Keepalive(30.0, b'{"method":"ping"}')
     channels: tuple[str, ...] = ("instrument", "ticker", "trade", "book")
     book_channel = "book"
+    audit_every_s: float | None = None
     listing_types = frozenset({"instrument"})
     key_fields: tuple[str, ...] = ()
     max_symbols_per_connection = 400

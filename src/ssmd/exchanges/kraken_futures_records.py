@@ -13,6 +13,13 @@ from ssmd.instrument import Instrument, PriceRange
 from ssmd.message import AnyRecord, BookDelta, BookSnapshot, Level, Message, Quote, Trade
 
 
+class Ack(Struct, gc=False):
+    event: str | None = None
+    feed: str | None = None
+    product_ids: list[str] = []
+    message: str | None = None
+
+
 class _LevelEntry(Struct, gc=False):
     price: Decimal
     qty: Decimal
@@ -81,6 +88,7 @@ _snapshot = msgspec.json.Decoder(_Snapshot).decode
 _delta = msgspec.json.Decoder(_Delta).decode
 _trade = msgspec.json.Decoder(_Trade).decode
 _ticker = msgspec.json.Decoder(_Ticker).decode
+decode_ack = msgspec.json.Decoder(Ack).decode
 decode_trade_snapshot = msgspec.json.Decoder(TradeSnapshot).decode
 decode_products = msgspec.json.Decoder(_Products).decode
 

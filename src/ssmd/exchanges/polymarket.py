@@ -60,6 +60,8 @@ class Polymarket:
     keepalive: Keepalive | None = Keepalive(10.0, b"PING")
     channels: tuple[str, ...] = (MARKET_CHANNEL,)
     book_channel = MARKET_CHANNEL
+    audit_every_s: float | None = 300.0
+    """A change that is lost below the top of a book shows nowhere else."""
     listing_types = frozenset({"new_market", "market_resolved"})
     key_fields: tuple[str, ...] = ()
     max_symbols_per_connection = 200

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from ssmd.exchanges.base import UNVERIFIED, Fault, Top, Verdict
+from ssmd.exchanges.follow import Follow
 from ssmd.exchanges.polymarket_hash import hash_holds
 from ssmd.exchanges.polymarket_records import (
     Change,
@@ -36,10 +37,12 @@ _Batch = tuple[int | None, str | None]
 class _Book:
     """An asset's book, from its last snapshot on."""
 
-    __slots__ = ("_asks", "_best_ask", "_best_bid", "_bids", "_owed", "market")
+    __slots__ = ("_asks", "_best_ask", "_best_bid", "_bids", "_follow", "_owed", "_ts_ns", "market")
 
-    def __init__(self, market: str | None, bids: Sequence[Level], asks: Sequence[Level]) -> None:
-        self.market = market
+    def __init__(self, header: Header, bids: Sequence[Level], asks: Sequence[Level]) -> None:
+        self.market = header.sym
+        self._ts_ns = header.ts_ns
+        self._follow: Follow | None = None
         self._bids = {price: size for price, size in bids if size}
         self._asks = {price: size for price, size in asks if size}
         self._best_bid = max(self._bids, default=None)
@@ -52,6 +55,7 @@ class _Book:
         if self._owed is not None and self._owed != batch:
             return False
         self._owed = None
+        self._ts_ns = batch[0]
         self._set(change)
         if change.best_bid is None and change.best_ask is None:
             return None
@@ -74,9 +78,22 @@ class _Book:
             None if ask is None else (ask, self._asks[ask]),
         )
 
+    def follow(self) -> Follow:
+        self.end()
+        self._follow = Follow(self._ts_ns, self._bids.items(), self._asks.items())
+        return self._follow
+
+    def end(self) -> None:
+        """The book is no more, or followed no longer."""
+        if self._follow is not None:
+            self._follow.end()
+            self._follow = None
+
     def _set(self, change: Change) -> None:
         price, size = change.price, change.size
         buys = change.side == "BUY"
+        if self._follow is not None:
+            self._follow.set(self._ts_ns, "bid" if buys else "ask", price, size)
         side, best = (self._bids, self._best_bid) if buys else (self._asks, self._best_ask)
         if size:
             side[price] = size
@@ -109,6 +126,10 @@ class PolymarketContinuity:
         book = self._books.get(sym)
         return None if book is None else book.top()
 
+    def follow(self, sym: str) -> Follow | None:
+        book = self._books.get(sym)
+        return None if book is None else book.follow()
+
     def check(self, header: Header, frame: bytes) -> Verdict:
         kind = header.type
         try:
@@ -137,7 +158,7 @@ class PolymarketContinuity:
             book = self._books.get(asset)
             holds = None if book is None else book.check(change, (header.ts_ns, change.hash))
             if holds is False:
-                del self._books[asset]
+                self._end(asset)
                 faults.append(Fault("top", asset, books=(asset,)))
             verified = verified and holds is True
         if faults:
@@ -149,18 +170,18 @@ class PolymarketContinuity:
         bids, asks = sides(event)
         asset = event.asset_id
         holds = hash_holds(frame)
+        self._end(asset)
         if holds is False:
-            self._books.pop(asset, None)
             fault = Fault("hash", asset, books=(asset,))
             return Verdict("broken", (fault,), touched=(asset,))
-        self._books[asset] = _Book(header.sym, bids, asks)
+        self._books[asset] = _Book(header, bids, asks)
         return Verdict("verified" if holds else "unverified", synced=(asset,), touched=(asset,))
 
     def _end_epoch(self, frame: bytes) -> Verdict:
         """With a new tick size the old book is void until the next snapshot."""
         assets = assets_of(frame)
         for asset in assets:
-            self._books.pop(asset, None)
+            self._end(asset)
         return Verdict("unverified", touched=assets, voided=assets)
 
     def _spoil(self, market: str | None) -> tuple[str, ...]:
@@ -171,5 +192,10 @@ class PolymarketContinuity:
             if market is None or book.market in (market, None)
         )
         for asset in spoilt:
-            del self._books[asset]
+            self._end(asset)
         return spoilt
+
+    def _end(self, asset: str) -> None:
+        book = self._books.pop(asset, None)
+        if book is not None:
+            book.end()

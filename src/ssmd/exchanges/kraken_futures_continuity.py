@@ -1,0 +1,82 @@
+"""What can be checked on one Kraken Futures connection: sequences of books and trades."""
+
+from ssmd.exchanges.base import UNVERIFIED, VERIFIED, Fault, Top, Verdict, broken
+from ssmd.exchanges.kraken_futures_records import decode_ack, decode_trade_snapshot
+from ssmd.message import Header
+
+
+class FuturesContinuity:
+    """Book and trade sequences of one connection, each per product.
+
+    A book that missed a delta is unverified until its next snapshot, though its sequence goes on.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+        self._torn: set[str] = set()
+        """Groups whose book does not follow from a snapshot."""
+
+    paused = False
+
+    def follow(self, sym: str) -> None:
+        """There is no audit: a loss shows in the checks."""
+
+    def top(self, sym: str) -> Top | None:
+        return None
+
+    def check(self, header: Header, frame: bytes) -> Verdict:
+        group, seq = header.grp, header.seq
+        if group is None or seq is None:
+            if header.type == "trade_snapshot":
+                return self._check_snapshot(frame)
+            if header.kind == "ack":
+                self._learn_end(frame)
+            return UNVERIFIED
+        if header.type == "trade":
+            return self._check_trade(group, seq, header.sym)
+        last = self._last.get(group)
+        self._last[group] = seq
+        if header.type == "book_snapshot":
+            self._torn.discard(group)
+            return Verdict("unverified", (), (header.sym or "",))
+        if last is None:
+            self._torn.add(group)
+            return UNVERIFIED
+        if seq == last + 1:
+            return UNVERIFIED if group in self._torn else VERIFIED
+        self._torn.add(group)
+        if seq > last:
+            return broken(
+                Fault("sequence", header.sym, group, last + 1, seq - 1, (header.sym or "",))
+            )
+        return broken(Fault("sequence", header.sym, group, books=(header.sym or "",)))
+
+    def _check_trade(self, group: str, seq: int, sym: str | None) -> Verdict:
+        """A trade that the snapshot already held is no gap."""
+        last = self._last.get(group)
+        if last is not None and seq <= last:
+            return UNVERIFIED
+        self._last[group] = seq
+        if last is None:
+            return UNVERIFIED
+        if seq != last + 1:
+            return broken(Fault("sequence", sym, group, last + 1, seq - 1))
+        return VERIFIED
+
+    def _check_snapshot(self, frame: bytes) -> Verdict:
+        """The latest trades, newest first, without holes in all recordings."""
+        snapshot = decode_trade_snapshot(frame)
+        sym = snapshot.product_id
+        verdict = UNVERIFIED
+        for seq in sorted(trade.seq for trade in snapshot.trades):
+            found = self._check_trade(f"{sym}:trade", seq, sym)
+            if found is not UNVERIFIED and verdict.state != "broken":
+                verdict = found
+        return verdict
+
+    def _learn_end(self, frame: bytes) -> None:
+        """What comes after a new subscription does not follow what came before the end."""
+        ack = decode_ack(frame)
+        if ack.event == "unsubscribed":
+            for product in ack.product_ids:
+                self._last.pop(f"{product}:{ack.feed}", None)
