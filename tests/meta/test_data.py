@@ -10,7 +10,9 @@ from typing import Any
 
 import duckdb
 import msgspec
+import nanoarrow
 import pytest
+from nanoarrow import ipc
 
 from archives import DATE, ENV, REAL, Capture, archive, put, recording, trades, writer
 from command import refused, ssmd
@@ -235,13 +237,8 @@ def test_every_format_tells_the_same(folder: Path) -> None:
 
 
 def test_arrow(folder: Path) -> None:
-    pytest.importorskip("nanoarrow", reason="the format arrow needs nanoarrow")
     told = asked("export", "--type", "trades", "--out", "t.arrow", cwd=folder)
-    from nanoarrow import ipc
-
     with ipc.InputStream.from_path(folder / "t.arrow") as stream:
-        import nanoarrow
-
         assert len(nanoarrow.Array(stream)) == told["rows"]
 
 

@@ -106,8 +106,8 @@ class Commands:
         return [*grouped, *((None, held) for held in self.wanted if held.channel == channel)]
 
     async def _begin(self) -> None:
-        # Before ``_connect`` is safe, nothing would name what a killed process had read: so it reads
-        # nothing until then.
+        # Before ``_connect`` is safe, nothing would name what a killed process had read: so it
+        # reads nothing until then.
         await self._channel.outbox.safe()
         if self._socket is not None:
             self._socket.read()

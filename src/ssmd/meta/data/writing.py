@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct, field
 
 from ssmd.dataset import matcher
-from ssmd.errors import ConfigError, Conflict, ContractError, StorageError
+from ssmd.errors import Conflict, ContractError, StorageError
 from ssmd.meta.data.where import Where
 from ssmd.query import engine, reading
 from ssmd.query.engine import Connection, Relation
@@ -102,12 +102,9 @@ def _parquet(connection: Connection, rows: Relation, file: Path) -> int:
 
 def _arrow(connection: Connection, rows: Relation, file: Path) -> int:
     """Arrow's stream format, which every Arrow library reads."""
-    try:
-        from nanoarrow import ipc
-    except ImportError:
-        raise ConfigError(
-            "the format arrow needs the package nanoarrow", hint="pip install nanoarrow"
-        ) from None
+    # Imported late: only this format needs it.
+    from nanoarrow import ipc
+
     with ipc.StreamWriter.from_path(file) as writer:
         writer.write_stream(rows)
     (count,) = rows.aggregate("count(*)").fetchall()[0]
