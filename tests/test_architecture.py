@@ -10,7 +10,7 @@ from ssmd.cli import COMMANDS
 
 SOURCE = Path(__file__).parents[1] / "src" / "ssmd"
 RANKS = {
-    "errors": 0, "lazy": 0,
+    "errors": 0, "lazy": 0, "show": 0,
     "message": 1, "instrument": 1, "config": 1, "book": 1.5, "keys": 3,
     "exchanges": 2, "store": 3, "bus": 3, "runtime": 2,
     "dataset": 4,

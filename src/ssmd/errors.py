@@ -4,6 +4,7 @@ SsmdError
 ├── ConfigError            a file, flag or variable says something wrong
 ├── KeyFault               a credential is missing or malformed; never holds its value
 ├── NotFound               a name that does not exist
+├── GitFault               Git is missing, or its repository is in no state for what is asked
 ├── Conflict               someone else changed it first; look, and try again
 ├── PortInUse              an address that something else listens on
 ├── ExchangeError          an exchange could not be reached or said no; worth a retry
@@ -47,6 +48,10 @@ class KeyFault(SsmdError):
 
 class NotFound(SsmdError):
     code = "not_found"
+
+
+class GitFault(SsmdError):
+    code = "git"
 
 
 class Conflict(SsmdError):

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct, field
 
-from ssmd.archive import show
+from ssmd import show
 from ssmd.archive.finding import Line
 from ssmd.archive.place import Place
 from ssmd.config import Schedule

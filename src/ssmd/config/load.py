@@ -38,7 +38,7 @@ def load(env: str, *, root: Path | None = None, feeds: Sequence[str] = ()) -> Co
     root = find_root(root)
     source = files.document(root, "environments", env)
     environment = files.decode(source, Environment)
-    found = list(_references(root, environment))
+    found = list(references(root, environment))
     if found:
         raise source.error(found)
     environment = _with_variables(environment)
@@ -141,7 +141,7 @@ def _with_variables(environment: Environment) -> Environment:
     return environment
 
 
-def _references(root: Path, environment: Environment) -> Iterator[Problem]:
+def references(root: Path, environment: Environment) -> Iterator[Problem]:
     """What an environment names and is not there."""
     known = names(root, "feeds")
     hint = f"one of: {', '.join(known) or 'none yet'}"
