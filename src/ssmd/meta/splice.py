@@ -108,7 +108,7 @@ def _is_empty(node: Any) -> bool:
     return node.id == "scalar" and node.style is None and node.value in ("", "~", "null")
 
 
-def _end(text: str, key: Any, value: Any) -> int:
+def _end(text: str, key: Any | None, value: Any) -> int:
     """Where the last sign of a value is over (a block's own mark is behind the comments below)."""
     if value.id == "scalar" and not value.value and value.style is None:
         return text.index(":", _mark(key)) + 1 if key is not None else _mark(value)
@@ -116,7 +116,7 @@ def _end(text: str, key: Any, value: Any) -> int:
         return _end(text, *value.value[-1])
     if value.id == "sequence" and not value.flow_style:
         return _end(text, None, value.value[-1])
-    start, end = value.start_mark.index, _mark(value)
+    start, end = int(value.start_mark.index), _mark(value)
     return start + len(text[start:end].rstrip())
 
 
