@@ -37,7 +37,8 @@ def _version_options(function: F) -> F:
             help="Whether it has order books.",
         ),
         click.option(
-            "--rate-limit", "rate_limit_per_second", type=float, help="REST calls per second."
+            "--rate-limit", "rate_limit_per_second", help="REST calls per second.",
+            type=click.FloatRange(0, 1_000_000, min_open=True),
         ),
         click.option(
             "--auth-method", type=click.Choice(["api_key", "oauth", "mtls", "none"]),
@@ -123,7 +124,8 @@ def update(
 
 
 def _place(field: str, index: int) -> Place:
-    field = {"rate_limit": "rate_limit_per_second"}.get(field, field).replace("-", "_")
+    field = field.replace("-", "_")
+    field = {"rate_limit": "rate_limit_per_second"}.get(field, field)
     first, *rest = field.split(".")
     known = set(FeedVersion.__struct_fields__) - {"version", "protocol"}
     if first in OF_VERSION or (first in known and first not in Feed.__struct_fields__):
