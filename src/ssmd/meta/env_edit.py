@@ -173,7 +173,7 @@ def add_key(
     _refuse_bad(spec)
     with editing(desk.root, "environments", env) as edited:
         draft, place = edited.draft, ("keys", key)
-        for field in draft.get(place) or {}:
+        for field in list(draft.get(place) or {}):
             if field not in spec:
                 draft.drop((*place, field))
         if not isinstance(draft.get(place), dict):

@@ -49,7 +49,7 @@ def add(text: str, place: Place, item: Any) -> str:
 def drop(text: str, place: Place) -> str:
     """The text without the key at that place. It must not be the only one of its mapping."""
     parent = _node(text, place[:-1])
-    if parent.id != "mapping":
+    if parent.id != "mapping" or len(parent.value) < 2:
         raise Unspliceable
     names = [key.value for key, _ in parent.value]
     index = names.index(place[-1])
@@ -58,9 +58,18 @@ def drop(text: str, place: Place) -> str:
         start, end = _flow_span(parent, index)
         return text[:start] + text[end:]
     start = text.rfind("\n", 0, key.start_mark.index) + 1
+    end = _line_end(text, _end(text, key, value))
     if text[start : key.start_mark.index].strip():
+        return _drop_first(text, parent.value, end)
+    return text[:start] + text[end:]
+
+
+def _drop_first(text: str, pairs: Any, end: int) -> str:
+    """Without the key that stands behind the dash of its item: the next takes its place."""
+    start, following = (int(key.start_mark.index) for key, _ in pairs[:2])
+    if text[end:following].strip():
         raise Unspliceable
-    return text[:start] + text[_line_end(text, _end(text, key, value)) :]
+    return text[:start] + text[following:]
 
 
 def _flow_span(parent: Any, index: int) -> tuple[int, int]:
@@ -136,16 +145,17 @@ def _line_end(text: str, position: int) -> int:
 def _replace(text: str, place: Place, value: Any) -> str:
     node = _node(text, place)
     parent = _node(text, place[:-1])
-    written = inline(value, node.style if isinstance(value, str) else None)
-    if node.id == "scalar" and node.start_mark.index == _mark(node):
+    scalar = node.id == "scalar"
+    written = inline(value, node.style if scalar and isinstance(value, str) else None)
+    if scalar and node.start_mark.index == _mark(node):
         if parent.id != "mapping":
             raise Unspliceable
         key = next(key for key, _ in parent.value if key.value == place[-1])
         position = text.index(":", key.end_mark.index) + 1
         return f"{text[:position]} {written}{text[position:]}"
-    if node.id != "scalar" and not node.flow_style:
+    if not scalar and not node.flow_style:
         return _replace_block(text, node, value)
-    if node.style in ("|", ">"):
+    if scalar and node.style in ("|", ">"):
         written += "\n"
     return text[: node.start_mark.index] + written + text[_mark(node) :]
 
