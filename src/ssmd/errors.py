@@ -4,6 +4,7 @@ SsmdError
 ├── ConfigError            a file, flag or variable says something wrong
 ├── KeyFault               a credential is missing or malformed; never holds its value
 ├── NotFound               a name that does not exist
+├── GitFault               Git is missing, or its repository is in no state for what is asked
 ├── Conflict               someone else changed it first; look, and try again
 ├── DayFault               a trading day is not in the state that was asked for
 ├── PortInUse              an address that something else listens on
@@ -48,6 +49,10 @@ class KeyFault(SsmdError):
 
 class NotFound(SsmdError):
     code = "not_found"
+
+
+class GitFault(SsmdError):
+    code = "git"
 
 
 class Conflict(SsmdError):

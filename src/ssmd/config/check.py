@@ -1,10 +1,10 @@
 """What is wrong with the content of a configuration file: everything, each with its place."""
 
-import itertools
 import types
 import zoneinfo
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 from urllib.parse import urlsplit
@@ -91,7 +91,9 @@ def _value(content: Any, kind: Any, place: Place) -> Iterator[Problem]:
         text = str(error).partition(" - at `")[0]
         hint = None
         if get_origin(kind) is Literal and isinstance(content, str):
-            text = f"{content!r} is not possible"
+            # Beside a key, a secret may have been pasted into any place.
+            said = "what is written" if place[:1] == ("keys",) else repr(content)
+            text = f"{said} is not possible"
             hint = _close(content, [str(choice) for choice in get_args(kind)])
         elif "matching regex" in text:
             text = f"expected {_description(kind)}"
@@ -117,37 +119,53 @@ def _dotted(place: Place) -> str:
 # --- what no type can say -----------------------------------------------------------------------
 
 
-def _versions(spec: Feed | Schema) -> Iterator[Problem]:
-    """A version ends where the next begins; one that says when it ends may not reach beyond.
-    Drafts are in force for nobody."""
-    versions: list[FeedVersion | SchemaVersion] = list(spec.versions)
-    known: set[str] = set()
-    for index, version in enumerate(versions):
-        if version.version in known:
-            yield Problem(("versions", index, "version"), f"there are two {version.version!r}")
-        known.add(version.version)
-    counted = [i for i, one in enumerate(versions) if getattr(one, "status", "") != "draft"]
-    order = sorted(counted, key=lambda i: versions[i].effective_from)
-    for index, following in itertools.pairwise(order):
-        one, two = versions[index], versions[following]
-        if one.effective_from == two.effective_from:
-            text = f"two versions begin on {two.effective_from}"
-            place = ("versions", max(index, following), "effective_from")
-            yield Problem(place, text, "let one begin later")
-        elif one.effective_to is not None and one.effective_to >= two.effective_from:
-            text = f"{one.version} is in force until {one.effective_to}, and {two.version} from "
-            text += f"{two.effective_from}"
-            yield Problem(("versions", index, "effective_to"), text, "let one end earlier")
+def _feed(feed: Feed) -> Iterator[Problem]:
+    yield from _versions(feed.versions, list(range(len(feed.versions))))
 
 
-def _period(version: FeedVersion | SchemaVersion) -> Iterator[Problem]:
+def _schema(schema: Schema) -> Iterator[Problem]:
+    # A draft is in force for nobody.
+    dated = [i for i, version in enumerate(schema.versions) if version.status != "draft"]
+    yield from _versions(schema.versions, dated)
+    names: list[tuple[Place, str]] = [(("schema_file",), schema.schema_file)]
+    names += [
+        (("versions", i, "schema_file"), version.schema_file)
+        for i, version in enumerate(schema.versions)
+        if version.schema_file is not None
+    ]
+    for place, name in names:
+        if Path(name).name != name:
+            yield Problem(place, "the file must lie in schemas/", "give its name alone")
+
+
+def _versions(
+    versions: Sequence[FeedVersion] | Sequence[SchemaVersion], dated: Sequence[int]
+) -> Iterator[Problem]:
+    """Names are unique; no day belongs to two of the dated ones. Without an end, a version ends
+    where the next begins."""
+    names = [version.version for version in versions]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield Problem(("versions", index, "version"), f"two versions are named {name!r}")
+    order = sorted(dated, key=lambda index: versions[index].effective_from)
+    for before, after in pairwise(order):
+        start, ends = versions[after].effective_from, versions[before].effective_to
+        place = ("versions", after, "effective_from")
+        if versions[before].effective_from == start:
+            yield Problem(place, f"two versions begin on {start}", "let one begin later")
+        elif ends is not None and ends >= start:
+            text = f"{names[after]} begins on {start}, when {names[before]} (to {ends}) is in force"
+            yield Problem(place, text, "let the first end the day before, or leave out its end")
+
+
+def _range(version: FeedVersion | SchemaVersion) -> Iterator[Problem]:
     if version.effective_to is not None and version.effective_to < version.effective_from:
         text = f"the version ends on {version.effective_to}, before it begins"
         yield Problem(("effective_to",), text)
 
 
 def _version(version: FeedVersion) -> Iterator[Problem]:
-    yield from _period(version)
+    yield from _range(version)
     yield from _endpoints(version)
 
 
@@ -213,10 +231,10 @@ def _environment(environment: Environment) -> Iterator[Problem]:
 
 
 RULES: dict[type[Struct], Callable[[Any], Iterator[Problem]]] = {
-    Feed: _versions,
+    Feed: _feed,
     FeedVersion: _version,
-    Schema: _versions,
-    SchemaVersion: _period,
+    Schema: _schema,
+    SchemaVersion: _range,
     Endpoint: _endpoints,
     Calendar: _zone,
     Schedule: _zone,

@@ -1,5 +1,6 @@
 """One file of a configuration folder: found by name, read with line numbers, checked whole."""
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,8 @@ from ssmd.config.model import Environment, Feed, Schema
 from ssmd.errors import ConfigError, NotFound
 
 FOLDERS = {"feeds": "feed", "schemas": "schema", "environments": "environment"}
+LARGEST = 1_000_000
+"""Nodes of a file: more can only come of aliases that multiply each other."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _T = TypeVar("_T", Feed, Schema, Environment)
 
@@ -34,11 +37,15 @@ class Document(NamedTuple):
         ]
         return ConfigError("\n".join(lines), hint=f"correct these {len(found)} places")
 
-    def _line(self, problem: Problem) -> str:
+    def line(self, problem: Problem) -> int:
+        """Where the problem is, or what holds it."""
         place = problem.place
         while place not in self.lines and place:
             place = place[:-1]
-        return f"{self.file}:{self.lines.get(place, 1)}: {problem.text}"
+        return self.lines.get(place, 1)
+
+    def _line(self, problem: Problem) -> str:
+        return f"{self.file}:{self.line(problem)}: {problem.text}"
 
 
 def find_root(explicit: Path | None = None) -> Path:
@@ -51,10 +58,17 @@ def find_root(explicit: Path | None = None) -> Path:
                 f"{chosen} has no folder environments/", hint="choose a config folder with --config"
             )
         return chosen
+    # Other projects have a config/environments/ too, with no YAML of ours in it.
+    if any(Path("config/environments").glob("*.yaml")):
+        return Path("config")
+    return shipped()
+
+
+def shipped() -> Path:
+    """The configuration folder that came with the package."""
     package = Path(__file__).parents[1]
-    for folder in (Path("config"), package / "_config", package.parents[1] / "config"):
-        # Other projects have a config/environments/ too, with no YAML of ours in it.
-        if any((folder / "environments").glob("*.yaml")):
+    for folder in (package / "_config", package.parents[1] / "config"):
+        if (folder / "environments").is_dir():
             return folder
     raise ConfigError("no configuration found", hint="choose a config folder with --config")
 
@@ -67,55 +81,46 @@ def read(root: Path, folder: str, name: str, kind: type[_T]) -> _T:
 def names(root: Path, folder: str) -> list[str]:
     """The names that have a file in that folder, sorted."""
     found = (file.stem for file in (root / folder).glob("*.yaml"))
-    return sorted(name for name in found if _NAME.fullmatch(name))
+    return sorted(name for name in found if is_name(name))
+
+
+def is_name(name: str) -> bool:
+    """Whether it can name a feed, schema or environment: nothing that could leave its folder."""
+    return _NAME.fullmatch(name) is not None
 
 
 def document(root: Path, folder: str, name: str) -> Document:
     """The file of that name. Raises NotFound, ConfigError."""
     known = f"one of: {', '.join(names(root, folder)) or 'none yet'}"
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise NotFound(
             f"{name!r} is no name: names are lower-case letters, digits, - and _", hint=known
         )
-    file = path_of(root, folder, name)
+    file = root / folder / f"{name}.yaml"
     if not file.is_file():
         raise NotFound(f"unknown {FOLDERS[folder]} {name!r}: there is no {file}", hint=known)
     return parse(file)
 
 
-def path_of(root: Path, folder: str, name: str) -> Path:
-    """The file of that name, whether or not it is there. Raises ConfigError: a name is no path."""
-    if not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"{name!r} is no name: names are lower-case letters, digits, - and _",
-            hint="choose another name",
-        )
-    return root / folder / f"{name}.yaml"
-
-
 def decode(source: Document, kind: type[_T]) -> _T:
     """The Struct of a document; its name must be the file's. Raises ConfigError."""
-    found = list(problems(source.content, kind))
-    if not found and source.content["name"] != source.file.stem:
-        text = f"the name is {source.content['name']!r} and the file's {source.file.stem!r}"
-        found = [Problem(("name",), text)]
+    found = faults(source, kind)
     if found:
         raise source.error(found)
     return msgspec.convert(source.content, kind)
 
 
-def parse(file: Path) -> Document:
-    """The YAML of a file. Raises ConfigError."""
-    try:
-        return parse_text(file, file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise ConfigError(f"{file}: is not YAML", hint=f"correct {file}") from None
+def faults(source: Document, kind: type[Any]) -> list[Problem]:
+    """All that is wrong with a document by itself."""
+    found = list(problems(source.content, kind))
+    if not found and source.content["name"] != source.file.stem:
+        text = f"the name is {source.content['name']!r} and the file's {source.file.stem!r}"
+        found = [Problem(("name",), text)]
+    return found
 
 
-def parse_text(file: Path, text: str) -> Document:
-    """YAML that stands, or is to stand, in a file. Raises ConfigError."""
+def parse(file: Path, text: str | None = None) -> Document:
+    """The YAML of a file, or of the text that is to become its content. Raises ConfigError."""
     # Imported late: `ssmd --help` needs no YAML.
     from ruamel.yaml import YAML
     from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
@@ -128,8 +133,12 @@ def parse_text(file: Path, text: str) -> Document:
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = Constructor
     try:
+        text = file.read_text(encoding="utf-8") if text is None else text
         lines: dict[Place, int] = {}
-        _note_lines(yaml.compose(text), (), lines, set())
+        node = yaml.compose(text)
+        if _size(node, {}) > LARGEST:
+            raise ConfigError(f"{file}: its aliases make it endless", hint=f"correct {file}")
+        _note_lines(node, (), lines, set())
         return Document(file, yaml.load(text), lines)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -142,6 +151,19 @@ def parse_text(file: Path, text: str) -> Document:
     except (YAMLError, ValueError, RecursionError) as error:
         reason = "is nested too deeply" if isinstance(error, RecursionError) else "is not YAML"
         raise ConfigError(f"{file}: {reason}", hint=f"correct {file}") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
+
+
+def _size(node: Any, known: dict[int, float]) -> float:
+    """How many nodes there are once each alias stands for what it names."""
+    if node is None or node.id == "scalar":
+        return 1
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        below = node.value if node.id == "sequence" else [n for pair in node.value for n in pair]
+        known[id(node)] = 1 + sum(_size(one, known) for one in below)
+    return known[id(node)]
 
 
 def _note_lines(node: Any, place: Place, lines: dict[Place, int], seen: set[int]) -> None:

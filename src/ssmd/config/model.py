@@ -117,6 +117,8 @@ class Key(Spec, kw_only=True, frozen=True):
     source: Text
     """``env:VAR1,VAR2``, ``file:PATH1,PATH2``, ``sealed-secret:namespace/name``, ``vault:path``."""
     rotation_days: Count | None = None
+    rotated_on: date | None = None
+    """The day the secret was last made anew, where no file tells it."""
     feed: str | None = None
     """The feed whose handshake it signs; None where the name of the key is the feed's."""
 

@@ -17,10 +17,10 @@ from ssmd.apikey import SCOPES, ApiKey
 from ssmd.bus import Bucket
 from ssmd.config import load
 from ssmd.errors import ConfigError, NotFound
-from ssmd.meta import options
-from ssmd.meta.options import Day, say
+from ssmd.meta.options import Date
 
 _T = TypeVar("_T")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _SPAN = re.compile(r"([1-9][0-9]{0,4})([dhm])")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
@@ -33,7 +33,9 @@ def _where(command: Any) -> Any:
             "--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True,
             help="Folder of the embedded NATS server.",
         ),
-        options.config,
+        click.option(
+            "--config", "root", type=click.Path(path_type=Path), help="Configuration folder."
+        ),
     ):  # fmt: skip
         command = decorate(command)
     return command
@@ -51,11 +53,11 @@ def apikey() -> None:
     show_default=True, help="What it may do (may be given again).",
 )  # fmt: skip
 @click.option("--feed", "feeds", multiple=True, help="Only this feed (may be given again).")
-@click.option("--from", "from_day", type=Day(), help="First day of data that it may read.")
-@click.option("--to", "to_day", type=Day(), help="Last day of data that it may read.")
+@click.option("--from", "from_day", type=Date(), help="First day of data that it may read.")
+@click.option("--to", "to_day", type=Date(), help="Last day of data that it may read.")
 @click.option("--expires", help="When it ends: 30d, 12h, 10m or a date; default never.")
 @_where
-@options.as_json
+@_json
 def create(
     name: str,
     scopes: tuple[keys.Scope, ...],
@@ -94,7 +96,7 @@ def create(
 
 @apikey.command(name="list")
 @_where
-@options.as_json
+@_json
 def list_(env: str, data: Path, root: Path | None, as_json: bool) -> None:
     """List the keys: whose, what for, and whether they are valid."""
 
@@ -119,7 +121,7 @@ def _row(key: ApiKey) -> tuple[str, ...]:
 @apikey.command(name="show")
 @click.argument("id_", metavar="ID")
 @_where
-@options.as_json
+@_json
 def show_(id_: str, env: str, data: Path, root: Path | None, as_json: bool) -> None:
     """Show what a key allows; never the key itself."""
 
@@ -146,7 +148,7 @@ def revoke(id_: str, env: str, data: Path, root: Path | None) -> None:
             await bucket.swap(id_, msgspec.json.encode(ended), revision)
 
     _with_bucket(env, data, root, end)
-    say(f"revoked {id_}")
+    click.echo(f"revoked {id_}")
 
 
 async def _find(bucket: Bucket, id_: str) -> tuple[ApiKey, int]:

@@ -11,7 +11,6 @@ import msgspec
 
 from ssmd.errors import NotFound
 from ssmd.message import AnyRecord, Message
-from ssmd.meta import edit
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 EXPORTED: Final[dict[str, Any]] = {"message": Message, "record": AnyRecord}
@@ -54,6 +53,15 @@ def export(names: tuple[str, ...], out: Path | None) -> None:
         if out is None:
             click.echo(text, nl=False)
         else:
-            out.mkdir(parents=True, exist_ok=True)
-            edit.write(out / f"{name}.json", text.encode())
-            click.echo(out / f"{name}.json")
+            click.echo(_written(out / f"{name}.json", text))
+
+
+def _written(file: Path, text: str) -> Path:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {file}: {error.strerror}", hint="choose another folder with --out"
+        ) from error
+    return file
