@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 import msgspec
 
-from ssmd.errors import NotFound
+from ssmd.errors import NotFound, StorageError
 from ssmd.message import AnyRecord, Message
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
