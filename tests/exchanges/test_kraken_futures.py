@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from ssmd import message as wire
 from ssmd.book import Book
@@ -29,7 +30,7 @@ def recording() -> list[bytes]:
 def records(frame: bytes) -> list[AnyRecord]:
     header = KRAKEN_FUTURES.classify(frame)
     facts = {"feed": "f", "conn": "c", "n": 1, "recv_ns": 1, "mono_ns": 2}
-    ts_ns = wire.UNSET if header.ts_ns is None else header.ts_ns
+    ts_ns = UNSET if header.ts_ns is None else header.ts_ns
     entry = Message(**facts, type=header.type, ts_ns=ts_ns, raw=wire.one_line(frame))
     return list(KRAKEN_FUTURES.records(entry))
 
