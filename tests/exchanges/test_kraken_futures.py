@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from ssmd import message as wire
 from ssmd.book import Book
@@ -30,7 +30,7 @@ def recording() -> list[bytes]:
 def records(frame: bytes) -> list[AnyRecord]:
     header = KRAKEN_FUTURES.classify(frame)
     facts = {"feed": "f", "conn": "c", "n": 1, "recv_ns": 1, "mono_ns": 2}
-    ts_ns = msgspec.UNSET if header.ts_ns is None else header.ts_ns
+    ts_ns = UNSET if header.ts_ns is None else header.ts_ns
     entry = Message(**facts, type=header.type, ts_ns=ts_ns, raw=wire.one_line(frame))
     return list(KRAKEN_FUTURES.records(entry))
 
@@ -161,7 +161,8 @@ def _pieces() -> st.SearchStrategy[bytes]:
 def test_no_bytes_break_classify_or_answers(frame: bytes) -> None:
     header = KRAKEN_FUTURES.classify(frame)
     KRAKEN_FUTURES.answers(frame)
-    if header.type not in (wire.TEXT, wire.BINARY):
+    # JSON decoders pass over the bytes of strings that they skip.
+    if header.type not in (wire.TEXT, wire.BINARY) and wire.is_utf8(frame):
         json.loads(frame)
     wire.subject("demo", "futures", header.type, header.sym)
 
