@@ -24,7 +24,7 @@ class Repository:
         self.folder = folder
         if self.run("rev-parse", "--is-inside-work-tree", fails=True) != b"true\n":
             raise self._no_repository()
-        if self.succeeds("check-ignore", "-q", "--", "."):
+        if self.succeeds("check-ignore", "--quiet", "--", str(folder.resolve())):
             raise GitFault(f"Git ignores {folder}", hint="take it out of .gitignore")
 
     def _no_repository(self) -> GitFault:
