@@ -30,9 +30,10 @@ def test_registered_schemas_are_active_and_all_are_listed(
     meta("schema", "register", "draft", "--file", str(definition), "--status", "draft")
     listed = meta("schema", "list", "--json").json
     assert [(one["name"], one["version"], one["status"]) for one in listed] == [
-        ("draft", "v1", "draft"), ("message", "v1", "active"), ("trade", "v1", "active"),
+        ("draft", "v1", "draft"), ("message", "v1", "active"), ("record", "v1", "active"),
+        ("trade", "v1", "active"),
     ]  # fmt: skip
-    assert len(meta("schema", "list").out.splitlines()) == 4
+    assert len(meta("schema", "list").out.splitlines()) == 5
     assert meta("schema", "list", "--status", "draft", "-q").out == "draft\n"
     made = read(config, "schemas", "trade", Schema)
     assert (made.format, made.schema_file) == ("json_schema", "trade.json")
@@ -54,17 +55,39 @@ def test_the_format_is_told_by_the_name(
 
 def test_versions_have_files_of_their_own(meta: Run, config: Path, definition: Path) -> None:
     meta("schema", "register", "trade", "--file", str(definition), "--effective-from", "2026-01-01")
-    definition.write_text('{"type": "array"}')
+    definition.write_text('{"type": "object", "properties": {"fee": {}}}')
     words = ["schema", "add-version", "trade", "--file", str(definition), "--effective-from"]
     meta(*words, "2026-06-01", "--compatible-with", "v1", "--breaking-changes", "none at all")
     v1, v2 = read(config, "schemas", "trade", Schema).versions
     assert (v2.version, v2.status, v2.schema_file) == ("v2", "draft", "trade-v2.json")
     assert (list(v2.compatible_with), v2.breaking_changes) == (["v1"], "none at all")
-    assert (v1.hash, v2.hash) == (sha('{"type": "object"}'), sha('{"type": "array"}'))
+    assert (v1.hash, v2.hash) == (
+        sha('{"type": "object"}'),
+        sha('{"type": "object", "properties": {"fee": {}}}'),
+    )
     shown = meta("schema", "show", "trade").out
     assert shown.count("(the file's)") == 2
     assert meta("schema", "show", "trade:v2", "--json").json["versions"][0]["matches"] is True
     meta("validate")
+
+
+def test_compatibility_is_computed(
+    meta: Run, refused: Refused, config: Path, definition: Path
+) -> None:
+    meta("schema", "register", "trade", "--file", str(definition), "--effective-from", "2026-01-01")
+    words = ["schema", "add-version", "trade", "--file", str(definition), "--effective-from"]
+    definition.write_text('{"type": "object", "properties": {"fee": {}}}')
+    meta(*words, "2026-06-01")
+    definition.write_text('{"type": "array"}')
+    said = refused(*words, "2026-07-01", "--compatible-with", "v1")
+    assert "is not compatible with v1: /: type was 'object', is 'array'" in said.err
+    assert not (config / "schemas" / "trade-v3.json").exists()
+    meta(*words, "2026-07-01")
+    _, v2, v3 = read(config, "schemas", "trade", Schema).versions
+    assert (list(v2.compatible_with), v2.breaking_changes) == (["v1"], None)
+    assert list(v3.compatible_with) == []
+    assert v3.breaking_changes is not None
+    assert v3.breaking_changes.startswith("/: type was 'object', is 'array' (breaking)")
 
 
 def test_every_version_is_hashed_anew(meta: Run, config: Path, definition: Path) -> None:
@@ -75,7 +98,7 @@ def test_every_version_is_hashed_anew(meta: Run, config: Path, definition: Path)
     assert meta("schema", "hash", "trade").out.count("unchanged") == 2
     (config / "schemas" / "trade.json").write_text("{}")
     found = meta("schema", "hash", "--all", "--check", "--json", code=1).json
-    assert [one["state"] for one in found] == ["unchanged", "differs", "unchanged"]
+    assert [one["state"] for one in found] == ["unchanged", "unchanged", "differs", "unchanged"]
     assert "trade.json has changed" in meta("validate", code=1).out
     assert "NOT the file's" in meta("schema", "show", "trade:v1").out
     found = meta("schema", "hash", "trade", "--json").json
