@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check fix bench fuzz chaos reliability lock clean
+.PHONY: help up test check fix bench fuzz chaos reliability cli-docs lock clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
 
 up: $(VENV)/.run  ## run everything on this machine (options through ARGS="--for 30s"); Ctrl-C stops it
 	@$(BIN)/ssmd up $(ARGS)
@@ -42,6 +42,9 @@ reliability: $(VENV)/.dev  ## every fault at every exchange; writes docs/reliabi
 	rm -f .faults.jsonl
 	SSMD_FAULT_RESULTS=.faults.jsonl $(BIN)/python -m pytest tests/faults/test_matrix.py
 	PYTHONPATH=tests $(BIN)/python -m faults.report .faults.jsonl docs/reliability.md
+
+cli-docs: $(VENV)/.dev  ## docs/cli.md, from the commands themselves
+	$(BIN)/python tests/cli_docs.py > docs/cli.md
 
 lock:  ## pin the dependencies again (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

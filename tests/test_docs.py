@@ -217,6 +217,20 @@ def proving(*words: str) -> Callable[[Path], None]:
     return prove
 
 
+def configuring(*words: str) -> Callable[[Path], None]:
+    """A command of ``ssmd meta`` is content with what ``ssmd meta init`` makes."""
+
+    def prove(folder: Path) -> None:
+        place = folder / "meta"
+        place.mkdir(exist_ok=True)
+        subprocess.run(["git", "init", "--quiet"], cwd=place, check=True)
+        assert ssmd("meta", "init", cwd=place).returncode == 0
+        done = ssmd("meta", *words, cwd=place, **simulated_key(folder))
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return prove
+
+
 def completion(folder: Path) -> None:
     done = ssmd(_SSMD_COMPLETE="bash_source")
     subprocess.run(["bash", "-n"], input=done.stdout, text=True, check=True)
@@ -245,6 +259,10 @@ PROOFS: dict[str, Callable[[Path], None]] = {
     "ssmd archive report": proving("report"),
     "ssmd archive repair --dry-run": proving("repair", "--dry-run"),
     "ssmd archive repair": proving("repair"),
+    "ssmd meta init": configuring("init"),
+    "ssmd meta validate": configuring("validate"),
+    "ssmd meta diff": configuring("diff"),
+    "ssmd meta key verify demo": configuring("key", "verify", "demo"),
     'eval "$(_SSMD_COMPLETE=bash_source ssmd)"': completion,
 }
 """The README's commands (or how one begins, where it holds a date) and what tries each."""

@@ -26,8 +26,8 @@ class Edited:
 def editing(root: Path, folder: str, name: str) -> Iterator[Edited]:
     """The file of that name, to be changed through ``.draft``; written at the end of the block.
 
-    What the change would break is refused, with the line; what was wrong before is not held
-    against it. Raises NotFound, ConfigError, Conflict, StorageError.
+    A file must be right after the edit, or at least less wrong than before; else all that is wrong
+    is told, with its line. Raises NotFound, ConfigError, Conflict, StorageError.
     """
     with write.locked(root):
         source = document(root, folder, name)
@@ -37,7 +37,7 @@ def editing(root: Path, folder: str, name: str) -> Iterator[Edited]:
         edited = Edited(Draft(source.file, raw.decode("utf-8")))
         yield edited
         edited.text = edited.draft.text()
-        _refuse_new(root, source, parse(source.file, edited.text))
+        _refuse_wrong(root, source, parse(source.file, edited.text))
         if edited.text != edited.draft.before:
             write.replace(file, edited.text.encode(), raw)
 
@@ -79,19 +79,15 @@ def _inside(root: Path, file: Path) -> Path:
         raise ConfigError(
             f"{file} is a link to {actual}, outside {root}", hint="edit that file where it is"
         )
-    return actual
+    return actual if file.is_symlink() else file
 
 
-def _refuse_new(root: Path, before: Document, after: Document) -> None:
-    """Raise ConfigError for what was not wrong before."""
-    known = Counter(problem.text for problem in validation.errors(root, before))
-    found = []
-    for problem in validation.errors(root, after):
-        if known[problem.text]:
-            known[problem.text] -= 1
-        else:
-            found.append(problem)
-    if found:
-        error = after.error(found)
-        hint = f"nothing was changed; {error.hint}" if len(found) == 1 else "nothing was changed"
-        raise ConfigError(error.message, hint=hint)
+def _refuse_wrong(root: Path, before: Document, after: Document) -> None:
+    """Raise ConfigError, unless the edit mends something and breaks nothing."""
+    found = validation.errors(root, after)
+    was = Counter(problem.text for problem in validation.errors(root, before))
+    if not found or Counter(problem.text for problem in found) < was:
+        return
+    error = after.error(found)
+    hint = f"nothing was changed; {error.hint}" if len(found) == 1 else "nothing was changed"
+    raise ConfigError(error.message, hint=hint)

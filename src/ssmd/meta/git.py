@@ -24,7 +24,7 @@ class Repository:
         self.folder = folder
         if self.run("rev-parse", "--is-inside-work-tree", fails=True) != b"true\n":
             raise self._no_repository()
-        if self.succeeds("check-ignore", "--quiet", "--", str(folder.resolve())):
+        if self.succeeds("check-ignore", "--quiet", "--", "."):
             raise GitFault(f"Git ignores {folder}", hint="take it out of .gitignore")
 
     def _no_repository(self) -> GitFault:
@@ -44,10 +44,12 @@ class Repository:
         return self._call(*arguments).returncode == 0
 
     def _call(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        settings = ("-c", "core.quotepath=off", "-c", "user.useConfigOnly=true")
+        settings = ["-c", "core.quotepath=off", "-c", "user.useConfigOnly=true"]
+        if arguments[0] != "check-ignore":  # which takes no such option
+            settings.insert(0, "--literal-pathspecs")
         try:
             return subprocess.run(
-                [self._program, "--no-pager", "--literal-pathspecs", *settings, *arguments],
+                [self._program, "--no-pager", *settings, *arguments],
                 cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, check=False,
                 env={**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true"},
             )  # fmt: skip
