@@ -10,10 +10,11 @@ from ssmd.cli import COMMANDS
 
 SOURCE = Path(__file__).parents[1] / "src" / "ssmd"
 RANKS = {
-    "errors": 0, "lazy": 0,
+    "errors": 0, "lazy": 0, "show": 0,
     "message": 1, "instrument": 1, "config": 1, "book": 1.5, "keys": 3,
     "exchanges": 2, "store": 3, "bus": 3, "runtime": 2,
-    "dataset": 4,
+    "fields": 2, "dataset": 4, "place": 4.5, "quality": 4.5,
+    "builders": 1, "observed": 4.5, "query": 4.5,
     "connect": 5, "archive": 5, "serve": 5, "meta": 5, "sim": 5, "up": 5,
     "cli": 6, "__main__": 7, "": 0,
 }  # fmt: skip
@@ -23,6 +24,7 @@ HOMES = {
     "hypercorn": {"serve"},
     "ruamel": {"config", "meta"},
     "picows": {"connect", "sim"},
+    "duckdb": {"query"},
 }
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from archives import DATE, DAY, ENV, Capture, archive, put, trades, writer
 from ssmd.archive.listing import row as list_row
-from ssmd.archive.place import Place
-from ssmd.archive.report import NS_PER_MINUTE, NS_PER_S, Row, report, window
+from ssmd.archive.report import report
 from ssmd.archive.writer import NS_PER_DAY
 from ssmd.config import Schedule
+from ssmd.place import Place
+from ssmd.quality import NS_PER_MINUTE, NS_PER_S, Row, window
 
 
 def rows(day: Path) -> list[Row]:

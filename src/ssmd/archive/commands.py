@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from ssmd.archive import show
-from ssmd.archive.place import Place, places
+from ssmd import show
+from ssmd.place import Place, places
 
 F = TypeVar("F", bound=Callable[..., Any])
 

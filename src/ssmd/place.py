@@ -6,6 +6,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from ssmd.config import Environment, load
+from ssmd.dataset import Archive
 from ssmd.errors import ConfigError, NotFound
 from ssmd.store import manifest as manifests
 
@@ -54,7 +55,7 @@ def _place(
     known = _config(env, config)
     storage = known.storage.path if known is not None else None
     folder = (Path(storage) if storage else data / "archive") / env
-    found = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+    found = Archive(folder.parent, env).feeds()
     if not found:
         raise NotFound(f"nothing is archived in {folder}", hint="choose the folder with --data")
     for feed in feeds:

@@ -1,4 +1,4 @@
-"""How the archive's commands print: data on stdout, progress on stderr where a person looks."""
+"""How commands print: data on stdout, progress on stderr where a person looks."""
 
 import contextlib
 import os
