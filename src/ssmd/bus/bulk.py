@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -24,14 +24,14 @@ Kept = tuple[str, bytes, int]
 @contextlib.asynccontextmanager
 async def _answers(
     nc: Client, what: str
-) -> AsyncIterator[tuple[str, Callable[[], "asyncio.Future[Msg]"]]]:
+) -> AsyncIterator[tuple[str, Callable[[], Awaitable[Msg]]]]:
     """An inbox below which answers come, and what waits for the next. Raises BusError."""
     arrived: asyncio.Queue[Msg] = asyncio.Queue()
 
     async def on_message(msg: Msg) -> None:
         arrived.put_nowait(msg)
 
-    async def _next() -> Msg:
+    async def following() -> Msg:
         async with asyncio.timeout(PATIENCE_S):
             return await arrived.get()
 
@@ -39,7 +39,7 @@ async def _answers(
     try:
         subscription = await nc.subscribe(f"{inbox}.>", cb=on_message)
         try:
-            yield inbox, lambda: asyncio.ensure_future(_next())
+            yield inbox, following
         finally:
             if not nc.is_closed:
                 await subscription.unsubscribe()

@@ -18,8 +18,11 @@ PATIENCE_S: Final = 1.0
 
 
 @contextlib.asynccontextmanager
-async def claimed(nc: Client, name: str) -> AsyncIterator[None]:
-    """Of two who come at once, the one with the lower ticket stays. Raises Conflict, BusError."""
+async def claimed(nc: Client, name: str, *, ask: bool = True) -> AsyncIterator[None]:
+    """Of two who come at once, the one with the lower ticket stays. Raises Conflict, BusError.
+
+    Asking takes ``PATIENCE_S``; without ``ask``, the caller knows that nobody is there.
+    """
     subject = f"ssmd.claim.{escape_token(name)}"
     ticket = secrets.token_hex(8).encode()
     holds = False
@@ -32,7 +35,7 @@ async def claimed(nc: Client, name: str) -> AsyncIterator[None]:
     try:
         subscription = await nc.subscribe(subject, cb=on_question)
         try:
-            if await _someone(nc, subject, ticket):
+            if ask and await _someone(nc, subject, ticket):
                 raise Conflict(f"{name} is at work already", hint="wait for it, or stop it")
             holds = True
             yield

@@ -92,10 +92,10 @@ class Bus:
             yield delivery
 
     @contextlib.asynccontextmanager
-    async def claim(self, name: str) -> AsyncIterator[None]:
+    async def claim(self, name: str, *, ask: bool = True) -> AsyncIterator[None]:
         """Be the only one under this name while the block lasts; it is over with the connection.
-        Raises Conflict where someone else is."""
-        async with claimed(self._nc, name):
+        Raises Conflict where someone else is; without ``ask`` that is not asked."""
+        async with claimed(self._nc, name, ask=ask):
             yield
 
     async def close(self) -> None:
