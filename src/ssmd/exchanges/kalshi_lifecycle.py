@@ -106,6 +106,7 @@ def _patch(event: _Event) -> Patch:
         fields={"quote": "USD", **fields},
         links=links,
         at_ns=at_ns.get(event.event_type),
+        creates=event.event_type == "created",
     )
 
 

@@ -147,7 +147,7 @@ def _patch(pair: _Live) -> Patch:
         "min_size": pair.qty_min,
     }
     fields = {name: value for name, value in told.items() if value is not None}
-    return Patch(sym=pair.symbol, fields=fields)
+    return Patch(sym=pair.symbol, fields=fields, creates=True)
 
 
 KRAKEN = KrakenMaster()

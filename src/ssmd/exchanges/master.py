@@ -52,6 +52,8 @@ class Patch(Struct, kw_only=True, frozen=True):
     links: Mapping[str, Any] = {}
     at_ns: int | None = None
     """Since when it is so, where the message tells."""
+    creates: bool = False
+    """It says enough to begin a record."""
 
 
 Context = dict[str, Any]

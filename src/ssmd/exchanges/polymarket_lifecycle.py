@@ -85,7 +85,7 @@ def _created(market: _NewMarket, at_ns: int | None) -> Iterator[Patch]:
     known = {name: value for name, value in links.items() if value is not None}
     for name, token in zip(names, market.assets_ids, strict=True):
         own = {**fields, "outcome": name, "base": name}
-        yield Patch(sym=token, fields=own, links=known, at_ns=at_ns)
+        yield Patch(sym=token, fields=own, links=known, at_ns=at_ns, creates=True)
 
 
 def _ended(market: _Resolved, at_ns: int | None) -> Iterator[Patch]:

@@ -1,4 +1,4 @@
-"""A change of a record: what an ``_instrument`` message carries, and what the bucket keeps of it."""
+"""A change of a record: what an ``_instrument`` message carries, and the bucket keeps of it."""
 
 import secrets
 import time

@@ -1,9 +1,9 @@
 """Where records are kept: a bucket of each feed with the latest of each instrument, and how far the
 security master has come.
 
-The stream is the log, and the bucket follows it: a change is published first and then put. Who finds
-that a run before was cut off brings the bucket up to the log before anything else, so that nothing
-is published twice.
+The stream is the log, and the bucket follows it: a change is published first and then put. Who
+finds that a run before was cut off brings the bucket up to the log before anything else, so that
+nothing is published twice.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -4,7 +4,11 @@ import click
 
 from ssmd.lazy import Entry, LazyGroup
 
-COMMANDS: dict[str, Entry] = {}
+COMMANDS: dict[str, Entry] = {
+    "secmaster": Entry(
+        "ssmd.meta.secmaster.cli:secmaster", "Instruments: what can be traded, and what could when."
+    ),
+}
 
 
 @click.group(cls=LazyGroup, table=COMMANDS)
