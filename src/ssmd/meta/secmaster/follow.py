@@ -16,7 +16,7 @@ from ssmd.instruments import decide
 from ssmd.instruments.change import Change, Held, decode_held, subjects
 from ssmd.instruments.shelf import Shelf
 from ssmd.message import Message
-from ssmd.meta.secmaster.listing import listing
+from ssmd.meta.secmaster.listing import Stopped, listing
 from ssmd.meta.secmaster.run import Run
 from ssmd.runtime import wait
 
@@ -34,7 +34,9 @@ async def follow(run: Run, stop: asyncio.Event) -> None:
         if time.monotonic() - listed >= run.feed.instruments.refresh_s:
             listed = time.monotonic()
             try:
-                await listing(run, asyncio.Event())
+                await listing(run, stop)
+            except Stopped:
+                return
             except ExchangeError as error:
                 log.warning("%s: %s; asked again later", run.feed.name, error.message)
         await wait(stop, POLL_S)

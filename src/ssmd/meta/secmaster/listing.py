@@ -19,10 +19,14 @@ OVERLAP_NS: Final = 60_000_000_000
 _AT_ONCE: Final = 1000
 
 
+class Stopped(SsmdError):
+    """A person ended the run."""
+
+
 async def listing(run: Run, stop: asyncio.Event, *, full: bool = False) -> None:
     """List what there is, or what changed since the last listing where the exchange can tell.
 
-    Raises ExchangeError, BusError, and SsmdError where ``stop`` came first: what is listed by then
+    Raises ExchangeError, BusError, and Stopped where ``stop`` came first: what is listed by then
     is kept, and the next run goes on from there.
     """
     context = await _context(run)
@@ -45,15 +49,15 @@ def _cut_off(run: Run, *, full: bool) -> Request | None:
 
 async def _begin(run: Run, *, full: bool) -> Request:
     """A new listing: its first call."""
-    state, filter = run.state, run.feed.instruments.filter
+    state, wanted = run.state, run.feed.instruments.filter
     now = time.time_ns()
-    recent = state.filter == filter and now - state.complete_ns < DAY_NS
+    recent = state.filter == wanted and now - state.complete_ns < DAY_NS
     since = state.current_ns - OVERLAP_NS if recent and not full else None
-    request = run.master.first(filter, since) if since is not None else None
+    request = run.master.first(wanted, since) if since is not None else None
     if request is None:
-        since, request = None, run.master.first(filter, None)
+        since, request = None, run.master.first(wanted, None)
     assert request is not None
-    await run.checkpoint(filter=dict(filter), next=request, began_ns=now, since_ns=since, listed=0)
+    await run.checkpoint(filter=dict(wanted), next=request, began_ns=now, since_ns=since, listed=0)
     return request
 
 
@@ -80,7 +84,7 @@ async def _pages(
         if request is None:
             break
         if stop.is_set():
-            raise SsmdError("stopped in the middle of the list", hint="run it again: it goes on")
+            raise Stopped("stopped in the middle of the list", hint="run it again: it goes on")
         page = await _page(run, context, request)
         if whole:
             seen.update(one.security.sym for one in page.found)
@@ -132,11 +136,11 @@ async def _gone(run: Run, context: Context, seen: set[str]) -> None:
 
 
 async def _missing(run: Run, seen: set[str]) -> list[str]:
-    found = []
-    async for entry in run.shelf.bucket.scan():
-        if entry.key not in seen and decode_held(entry.value).instrument.active:
-            found.append(entry.key)
-    return found
+    return [
+        entry.key
+        async for entry in run.shelf.bucket.scan()
+        if entry.key not in seen and decode_held(entry.value).instrument.active
+    ]
 
 
 async def _delist(run: Run, gone: Sequence[Held]) -> None:
