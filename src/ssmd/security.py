@@ -1,6 +1,6 @@
 """The record of the security master: all that an exchange tells of an instrument but its prices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -35,8 +35,8 @@ class Fee(Struct, kw_only=True, frozen=True, omit_defaults=True):
     rebate: Decimal | None = None
     maker_bps: Decimal | None = None
     taker_bps: Decimal | None = None
-    maker: Sequence[Tier] = ()
-    taker: Sequence[Tier] = ()
+    maker: tuple[Tier, ...] = ()
+    taker: tuple[Tier, ...] = ()
 
 
 class Strike(Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -60,7 +60,7 @@ class Links(Struct, kw_only=True, frozen=True, omit_defaults=True):
     question: str | None = None
     tokens: Mapping[str, str] = {}
     """Outcome -> asset: the YES and the NO token of a Polymarket market."""
-    legs: Sequence[str] = ()
+    legs: tuple[str, ...] = ()
     """Markets that a combination is made of, each with its side."""
     underlying: str | None = None
 
@@ -99,18 +99,18 @@ class Security(Struct, kw_only=True, frozen=True, omit_defaults=True):
     """What one contract pays."""
     basis: str | None = None
     """The observed value that the result rests on, as the exchange writes it."""
-    grid: Sequence[PriceRange] = ()
+    grid: tuple[PriceRange, ...] = ()
     grid_name: str | None = None
     price_precision: int | None = None
     size_precision: int | None = None
     min_size: Decimal | None = None
     contract_size: Decimal | None = None
     strike: Strike | None = None
-    fees: Sequence[Fee] = ()
-    own_fees: Sequence[Fee] = ()
+    fees: tuple[Fee, ...] = ()
+    own_fees: tuple[Fee, ...] = ()
     """Of its event, in place of ``fees`` (Kalshi's ``event_fee_update``)."""
     links: Links = Links()
-    aliases: Sequence[str] = ()
+    aliases: tuple[str, ...] = ()
 
 
 FIELDS = tuple(field.name for field in msgspec.structs.fields(Security))

@@ -20,8 +20,23 @@ def line(text: str, color: str | None = None) -> None:
     click.echo(text if plain else click.style(text, fg=color))
 
 
+def warning(text: str) -> None:
+    """One line on stderr."""
+    plain = not sys.stderr.isatty() or bool(os.environ.get("NO_COLOR"))
+    said = f"Warning: {printable(text)}"
+    click.echo(said if plain else click.style(said, fg="yellow"), err=True)
+
+
+def printable(text: str) -> str:
+    """Without what moves a terminal's cursor or breaks a line: an exchange may send anything."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns side by side; numbers to the right."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     for row in (head, *rows):
         cells = [

@@ -111,7 +111,7 @@ def _found(key: str, raw: bytes) -> Iterator[Found]:
         status=status,
         active=bool(quote) and status in TRADING,
         kind="spot",
-        title=f"{base or pair.base} in {quote or pair.quote}",
+        title=f"{v2(base or pair.base)} in {v2(quote or pair.quote)}",
         category=pair.aclass_base,
         base=v2(base) or pair.base or None,
         quote=v2(quote) or pair.quote or None,

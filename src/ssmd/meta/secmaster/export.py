@@ -61,7 +61,7 @@ async def _csv(records: Records, out: IO[str]) -> int:
     count = 0
     async for feed, held in records:
         row = flat(feed, held)
-        writer.writerow([row[name] for name in COLUMNS])
+        writer.writerow([_text(row[name]) for name in COLUMNS])
         count += 1
     return count
 
@@ -79,9 +79,14 @@ def flat(feed: str, held: Held) -> dict[str, Any]:
     return {"feed": feed, **{name: _cell(value) for name, value in content.items()}}
 
 
+def _text(value: Any) -> Any:
+    """JSON's words for yes and no, as in the other formats."""
+    return msgspec.json.encode(value).decode() if isinstance(value, bool) else value
+
+
 def _cell(value: Any) -> Any:
     plain = msgspec.to_builtins(value)
-    if isinstance(plain, list | dict):
+    if isinstance(plain, list | tuple | dict):
         return msgspec.json.encode(plain).decode() if plain else None
     return plain
 
@@ -99,7 +104,7 @@ async def _parquet(records: Records, output: Path) -> int:
             async for feed, held in records:
                 out.write(msgspec.json.encode(flat(feed, held)) + b"\n")
                 count += 1
-        columns = ", ".join(f"{name}: '{_type(name)}'" for name in COLUMNS)
+        columns = ", ".join(f"\"{name}\": '{_type(name)}'" for name in COLUMNS)
         with duckdb.connect() as connection:
             connection.execute(
                 f"COPY (SELECT * FROM read_json('{rows}', format='newline_delimited', "  # noqa: S608

@@ -17,7 +17,7 @@ NS_PER_S = 1_000_000_000
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[int]):
     """A date (its beginning, UTC) or an RFC 3339 time: ns UTC."""
 
     name = "time"
@@ -36,7 +36,7 @@ class Moment(click.ParamType):
         return found
 
 
-class Span(click.ParamType):
+class Span(click.ParamType[int]):
     """``90``, ``30m``, ``1d``: ns."""
 
     name = "span"
