@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ssmd.exchanges.base import Request
 from ssmd.exchanges.kalshi_lifecycle import patches
@@ -77,7 +77,7 @@ class _Event(Struct, gc=False):
 
 class _Answer(Struct, gc=False):
     markets: list[Raw] | None = None
-    market: Raw | None = None
+    market: Raw | UnsetType = UNSET
     event: _Event | None = None
     events: list[_Event] | None = None
     cursor: str | None = None
@@ -171,7 +171,7 @@ def _parts(answer: _Answer, body: bytes) -> Iterator[tuple[_Event | None, Sequen
         yield answer.event, answer.markets or answer.event.markets or ()
     elif answer.markets is not None:
         yield None, answer.markets
-    elif answer.market is not None:
+    elif answer.market is not UNSET:
         yield None, (answer.market,)
     elif answer.events is not None:
         for event in answer.events:
