@@ -4,6 +4,8 @@ import asyncio
 import os
 import random
 import sys
+from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ STREAM = "DEMO_KALSHI"
 MARKETS = int(os.environ.get("SSMD_TEST_MARKETS", "5000"))
 """200,000 is what Kalshi lists at most; it takes a minute or two."""
 MOST_RSS_MB = 300
+LONG = pytest.mark.timeout(60 + MARKETS // 50)
 
 
 @pytest.fixture(autouse=True)
@@ -63,32 +66,38 @@ async def records(bus: Bus) -> dict[str, Held]:
     return {entry.key: decode_held(entry.value) async for entry in shelf.bucket.scan()}
 
 
-async def changes(bus: Bus) -> list[Change]:
+async def told(bus: Bus) -> AsyncIterator[Change]:
     """Every ``_instrument`` message, after a look at how it is numbered."""
-    told: dict[str, int] = {}
-    found = []
+    numbers: dict[str, int] = {}
     async for delivery in bus.messages(STREAM, subjects("demo", "kalshi")):
         entry = message.decode(delivery.payload)
-        told[entry.conn] = told.get(entry.conn, 0) + 1
-        assert (entry.n, entry.part) == (0, -told[entry.conn])
+        numbers[entry.conn] = numbers.get(entry.conn, 0) + 1
+        assert (entry.n, entry.part) == (0, -numbers[entry.conn])
         change = decode_change(entry.payload)
         assert (entry.sym, entry.recv_ns) == (change.sym, change.known_ns)
-        found.append(change)
+        yield change
+
+
+async def digests(bus: Bus) -> dict[str, str]:
+    """What does not depend on when it was learned, by symbol."""
+    shelf = await Shelf.open(bus, "demo", "kalshi")
+    found = {}
+    async for entry in shelf.bucket.scan():
+        held = decode_held(entry.value)
+        facts = msgspec.json.encode((held.number, held.raw_sha256, held.instrument))
+        found[entry.key] = sha256(facts).hexdigest()
     return found
-
-
-def facts(known: dict[str, Held]) -> dict[str, Any]:
-    """What does not depend on when it was learned."""
-    return {sym: (held.number, held.raw_sha256, held.instrument) for sym, held in known.items()}
 
 
 async def assert_once(bus: Bus) -> None:
     """Each change is told once, and the bucket holds the last of each instrument."""
     numbers: dict[str, int] = {}
-    for change in await changes(bus):
+    async for change in told(bus):
         numbers[change.sym] = numbers.get(change.sym, 0) + 1
         assert change.number == numbers[change.sym]
-    assert {sym: held.number for sym, held in (await records(bus)).items()} == numbers
+    shelf = await Shelf.open(bus, "demo", "kalshi")
+    kept = {e.key: decode_held(e.value).number async for e in shelf.bucket.scan()}
+    assert kept == numbers
 
 
 async def publish(bus: Bus, entries: list[Message]) -> None:
@@ -113,7 +122,7 @@ async def test_only_changes_are_written(bus: Bus, monkeypatch: pytest.MonkeyPatc
         kalshi.changed[8] = {"yes_bid_dollars": "0.9900"}  # a price is no fact of an instrument
         third = await master.sync(full=True)
         assert (third.counts.changed, third.counts.unchanged) == (1, 249)
-    last = (await changes(bus))[-1]
+    last = [change async for change in told(bus)][-1]
     assert last.changed == {"title": (kalshi_title(7), "New")}
     assert (await records(bus))[kalshi.ticker(7)].instrument.title == "New"
     assert (await records(bus))[kalshi.ticker(7)].instrument.category == "Business"
@@ -352,6 +361,7 @@ class Command:
         return msgspec.json.decode(out)[0]
 
 
+@LONG
 async def test_killed_anywhere_and_resumed(
     bus: Bus, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -384,10 +394,11 @@ async def test_killed_anywhere_and_resumed(
         async with connect(Transport(url="embedded"), name="test", data=once) as other:
             whole = await Command(once, kalshi).finish()
             assert whole["added"] == MARKETS
-            assert facts(await records(bus)) == facts(await records(other))
+            assert await digests(bus) == await digests(other)
     await assert_once(bus)
 
 
+@LONG
 async def test_memory_is_bounded(bus: Bus, tmp_path: Path) -> None:
     async with KalshiList(MARKETS).serving() as kalshi:
         command = Command(tmp_path, kalshi)

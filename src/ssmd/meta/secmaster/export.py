@@ -107,12 +107,16 @@ async def _parquet(records: Records, output: Path) -> int:
         columns = ", ".join(f"\"{name}\": '{_type(name)}'" for name in COLUMNS)
         with duckdb.connect() as connection:
             connection.execute(
-                f"COPY (SELECT * FROM read_json('{rows}', format='newline_delimited', "  # noqa: S608
-                f"columns={{{columns}}})) TO '{made}' (FORMAT parquet)"
+                f"COPY (SELECT * FROM read_json('{_quoted(rows)}', format='newline_delimited', "  # noqa: S608
+                f"columns={{{columns}}})) TO '{_quoted(made)}' (FORMAT parquet)"
             )
         with _whole(output, "wb") as out:
             out.write(made.read_bytes())
     return count
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
 
 
 def _type(name: str) -> str:
