@@ -236,6 +236,60 @@ async def test_messages_from_before_the_list_change_nothing(
     assert all(held.instrument.active for held in (await records(bus)).values())
 
 
+async def test_fees_of_an_event(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the event; its markets get the fees, and keep them when listed again."""
+    async with KalshiList(30).serving() as kalshi:
+        master = Master(bus, kalshi, monkeypatch)
+        await master.sync()
+        event = kalshi.ticker(11).rpartition("-")[0]
+        frame = {"event_ticker": event, "fee_type_override": "flat", "fee_multiplier_override": 2}
+        raw = msgspec.json.encode({"type": "event_fee_update", "sid": 1, "msg": frame})
+        now = max(held.learned_ns for held in (await records(bus)).values()) + 1
+        entry = Message(
+            feed="kalshi", conn="c1", n=1, recv_ns=now, mono_ns=1, type="event_fee_update",
+            **message.body(raw),
+        )  # fmt: skip
+        await publish(bus, [entry])
+        await master.sync()
+        again = await master.sync(full=True)
+    assert again.counts.changed == 0
+    fees = {sym: held.instrument.own_fees for sym, held in (await records(bus)).items()}
+    assert {sym for sym, own in fees.items() if own} == {
+        kalshi.ticker(number) for number in (11, 13, 15, 17, 19)
+    }  # fmt: skip
+    await assert_once(bus)
+
+
+async def test_pairs_that_are_not_listed_any_more(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kraken's list names all that exist."""
+    pairs = {f"A{n}USD": {"wsname": f"A{n}/USD", "status": "online"} for n in range(5)}
+
+    async def listed(_: web.Request) -> web.Response:
+        return web.json_response({"error": [], "result": pairs})
+
+    app = web.Application()
+    app.router.add_get("/AssetPairs", listed)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        monkeypatch.setenv("SSMD_FEED_KRAKEN_REST_ENDPOINT", url)
+        config = load("demo", root=ROOT / "config", feeds=("kraken",))
+        for changed in (0, 1, 0):
+            async with Run.open(bus, config, config.feeds["kraken"]) as run:
+                await listing(run, asyncio.Event())
+            assert run.counts.changed == changed
+            pairs.pop("A3USD", None)
+        held = await (await Shelf.open(bus, "demo", "kraken")).get("A3/USD")
+    finally:
+        await runner.cleanup()
+    assert held is not None
+    assert (held.instrument.status, held.instrument.active) == ("delisted", False)
+
+
 # --- cut off --------------------------------------------------------------------------------------
 
 

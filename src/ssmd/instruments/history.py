@@ -63,15 +63,11 @@ async def changes(log: Log, bus: Bus | None, sym: str | None = None) -> AsyncIte
         yield change
 
 
-def fold(known: dict[str, Held], change: Change, at_ns: int | None) -> None:
-    """Take up a change, unless it was known only after ``at_ns``."""
-    if at_ns is None or change.known_ns <= at_ns:
-        known[change.sym] = held(change)
+def was_known(change: Change, at_ns: int | None) -> bool:
+    """At that time; None is any time."""
+    return at_ns is None or change.known_ns <= at_ns
 
 
 def as_of(history: Iterable[Change], at_ns: int | None) -> dict[str, Held]:
-    """What was known at that time, by symbol."""
-    known: dict[str, Held] = {}
-    for change in history:
-        fold(known, change, at_ns)
-    return known
+    """What was known at that time, by symbol: the last in order of what was known by then."""
+    return {change.sym: held(change) for change in history if was_known(change, at_ns)}

@@ -11,7 +11,7 @@ from ssmd.config import Config, load
 from ssmd.dataset import Archive
 from ssmd.errors import BusError
 from ssmd.instruments import history
-from ssmd.instruments.change import Change, Held, decode_held
+from ssmd.instruments.change import Change, Held, decode_held, encode, held
 from ssmd.instruments.history import Log
 from ssmd.instruments.shelf import Shelf
 from ssmd.meta.secmaster.options import Where
@@ -40,11 +40,12 @@ class Reader:
                 async for entry in shelf.bucket.scan():
                     yield feed, decode_held(entry.value)
                 continue
-            known: dict[str, Held] = {}
+            known: dict[str, bytes] = {}  # as text: a third of the memory
             async for change in history.changes(self._log(feed), self._bus):
-                history.fold(known, change, at_ns)
-            while known:
-                yield feed, known.pop(next(iter(known)))
+                if history.was_known(change, at_ns):
+                    known[change.sym] = encode(held(change))
+            for value in known.values():
+                yield feed, decode_held(value)
 
     async def named(self, sym: str) -> list[tuple[str, Held]]:
         """The latest records of that very symbol."""

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct, field
 
 from ssmd import message
-from ssmd.bus import Bus, Publisher
+from ssmd.bus import Bus, Publisher, StreamFacts
 from ssmd.config import Config, ResolvedFeed
 from ssmd.exchanges import exchange
 from ssmd.exchanges.master import Found, Malformed, Master
@@ -22,6 +22,9 @@ from ssmd.rest import Rest, open_rest
 
 TELL_S: Final = 60.0
 MALFORMED_KEPT: Final = 100
+LOST: Final = (
+    "a run was cut off, and the stream does not hold any more what it told last: it is told again"
+)
 
 
 class Counts(Struct):
@@ -78,11 +81,15 @@ class Run:
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(bus.claim(name, ask=state.holder is not None))
             await bus.ensure_stream(env, feed.name, transport)
-            state, recovered = await take_over(bus, shelf, state)
+            facts = await bus.stream_facts(shelf.stream)
+            lost = state.holder is not None and facts.first_seq > state.seq + 1
+            state, recovered = await take_over(shelf, state, facts)
             rest = await stack.enter_async_context(open_rest(feed, exchange(feed.exchange)))
             publisher = await stack.enter_async_context(bus.publisher(shelf.stream))
             run = cls(shelf, feed, rest, publisher, state)
             run.counts.recovered = recovered
+            if lost:
+                run.counts.notes.append(LOST)
             yield run
             await run.checkpoint(holder=None)
 
@@ -130,9 +137,8 @@ class Run:
         self.state = state
 
 
-async def take_over(bus: Bus, shelf: Shelf, state: State) -> tuple[State, int]:
+async def take_over(shelf: Shelf, state: State, facts: StreamFacts) -> tuple[State, int]:
     """The state as this run begins with it; how many changes were published and not kept."""
-    facts = await bus.stream_facts(shelf.stream)
     recovered = 0
     if state.stream_created != facts.created:
         first_ever = not state.stream_created
