@@ -7,10 +7,11 @@ import pytest
 
 from connect.harness import Capturing, lines
 from connect.venue import Peer, frame, refusing, steady, trade, venue
-from ssmd.connect.refusal import explain, shown_url
-from ssmd.connect.rest import Rest
+from ssmd.connect.refusal import explain
 from ssmd.errors import ExchangeError
 from ssmd.exchanges.base import Request
+from ssmd.refusal import shown_url
+from ssmd.rest import Rest
 
 SECRET = "hunter2"
 

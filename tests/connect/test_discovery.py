@@ -9,9 +9,9 @@ import pytest
 from connect.venue import Peer, Script, refusing, venue
 from ssmd.config import Instruments, ResolvedFeed
 from ssmd.connect import discovery
-from ssmd.connect.rest import open_rest
 from ssmd.errors import ExchangeError, ExchangeRefused
 from ssmd.exchanges import exchange
+from ssmd.rest import open_rest
 from ssmd.runtime import unless
 
 PAIRS = {
@@ -103,7 +103,7 @@ async def test_what_is_no_list_is_a_plain_error(
 
 
 async def test_an_endless_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ssmd.connect.rest.MAX_ANSWER_BYTES", 1 << 20)
+    monkeypatch.setattr("ssmd.rest.MAX_ANSWER_BYTES", 1 << 20)
 
     async def endless(peer: Peer) -> None:
         await peer.request()

@@ -10,9 +10,9 @@ import pytest
 from connect.harness import Capturing, lines, until
 from connect.venue import Peer, refusing, steady, venue
 from ssmd import keys
-from ssmd.connect.refusal import explain_status
-from ssmd.connect.retry import LONGEST_S, REFUSED_RETRY_S, asked_s, delay_s
+from ssmd.connect.retry import REFUSED_RETRY_S, delay_s
 from ssmd.errors import ExchangeError, ExchangeRefused, KeyFault
+from ssmd.refusal import LONGEST_S, asked_s, explain_status
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 

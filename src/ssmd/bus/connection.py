@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from ssmd.bus import stream
-from ssmd.bus.deliveries import HEARTBEAT_S, Deliveries, Delivery
+from ssmd.bus.claim import claimed
+from ssmd.bus.deliveries import Deliveries, Delivery
 from ssmd.bus.kv import Bucket
 from ssmd.bus.publisher import Publisher
+from ssmd.bus.reading import stored
 from ssmd.bus.server import EmbeddedServer
 from ssmd.bus.stream import StreamFacts
 from ssmd.config import Transport
@@ -86,27 +88,24 @@ class Bus:
         return await Bucket.open(self._nc, name, history=history, replicas=replicas)
 
     async def messages(
-        self, name: str, subjects: str, *, start_seq: int = 1, limit: int = 1_000_000
+        self,
+        name: str,
+        subjects: str | Sequence[str],
+        *,
+        start_seq: int = 1,
+        limit: int = 1_000_000,
     ) -> AsyncGenerator[Delivery, None]:
-        """The messages that are stored now under a subject wildcard, in order."""
-        config = {
-            "ack_policy": "none",
-            "deliver_policy": "by_start_sequence",
-            "opt_start_seq": max(start_seq, 1),
-            "filter_subject": subjects,
-            "mem_storage": True,
-            "inactive_threshold": 30 * stream.NS,
-        }
-        payload = {"stream_name": name, "config": config}
-        answer = await stream.request(self._nc, f"CONSUMER.CREATE.{name}", payload)
-        left = min(limit, int(answer["num_pending"]))
-        consumer = answer["name"]
-        try:
-            async for delivery in _drain(self._nc, name, consumer, left):
-                yield delivery
-        finally:
-            with contextlib.suppress(BusError):
-                await stream.request(self._nc, f"CONSUMER.DELETE.{name}.{consumer}")
+        """The messages that are stored now under subject wildcards, in order."""
+        wanted = [subjects] if isinstance(subjects, str) else subjects
+        async for delivery in stored(self._nc, name, wanted, start_seq=start_seq, limit=limit):
+            yield delivery
+
+    @contextlib.asynccontextmanager
+    async def claim(self, name: str, *, ask: bool = True) -> AsyncIterator[None]:
+        """Be the only one under this name while the block lasts; it is over with the connection.
+        Raises Conflict where someone else is; without ``ask`` that is not asked."""
+        async with claimed(self._nc, name, ask=ask):
+            yield
 
     async def close(self) -> None:
         """Send what is buffered and close."""
@@ -115,35 +114,6 @@ class Bus:
                 await self._nc.flush(timeout=2)
         with contextlib.suppress(OSError):  # of a server that is gone
             await self._nc.close()
-
-
-async def _drain(nc: Client, name: str, consumer: str, left: int) -> AsyncIterator[Delivery]:
-    reader = _Reader(nc, name, consumer=consumer)
-    await reader.listen()
-    try:
-        while left > 0:
-            batch = await reader.next(HEARTBEAT_S * 3)
-            if not batch:
-                raise BusError(f"NATS stopped answering in the middle of {name}")
-            for delivery in batch[:left]:
-                yield delivery
-            left -= len(batch)
-    finally:
-        await reader.__aexit__(None, None, None)
-
-
-class _Reader(Deliveries):
-    """Deliveries of a consumer that exists already and is not built again."""
-
-    async def listen(self) -> None:
-        self._inbox = self._nc.new_inbox()
-        self._subscription = await self._nc.subscribe(self._inbox, cb=self._on_message)
-        self._broken = False
-        self._reconnects = self._nc.stats["reconnects"]
-        await self._top_up()
-
-    async def _build(self) -> None:
-        raise BusError(f"lost the connection to NATS while reading {self.stream}")
 
 
 @contextlib.asynccontextmanager

@@ -1,7 +1,7 @@
 """Key-value buckets: state that roles share, with its latest revisions."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Self
 
 import msgspec
@@ -16,6 +16,8 @@ from nats.js.errors import (
 from nats.js.errors import Error as JetStreamError
 from nats.js.kv import KeyValue
 
+from ssmd.bus import bulk
+from ssmd.bus.reading import stored
 from ssmd.errors import BusError, Conflict
 from ssmd.message import escape_token, unescape_token
 
@@ -37,7 +39,9 @@ class Bucket:
     """A bucket of one environment. Keys may hold any text of up to some 60 signs: they
     are escaped here."""
 
-    def __init__(self, kv: KeyValue) -> None:
+    def __init__(self, nc: Client, name: str, kv: KeyValue) -> None:
+        self.name = name
+        self._nc = nc
         self._kv = kv
 
     @classmethod
@@ -46,10 +50,12 @@ class Bucket:
         js = nc.jetstream()
         try:
             try:
-                return cls(await js.key_value(name))
+                return cls(nc, name, await js.key_value(name))
             except BucketNotFoundError:
-                config = KeyValueConfig(bucket=name, history=history, replicas=replicas)
-                return cls(await js.create_key_value(config))
+                config = KeyValueConfig(
+                    bucket=name, history=history, replicas=replicas, direct=True
+                )
+                return cls(nc, name, await js.create_key_value(config))
         except _FAILED as error:
             raise BusError(f"NATS cannot open the bucket {name}: {error}") from error
 
@@ -95,6 +101,32 @@ class Bucket:
             return (await self._kv.status()).stream_info.state
         except _FAILED as error:
             raise BusError(f"NATS did not tell of the bucket: {error}") from error
+
+    async def get_many(self, keys: Sequence[str]) -> dict[str, KvEntry]:
+        """What these keys hold; those that are not there are left out. Raises BusError."""
+        found: dict[str, KvEntry] = {}
+        for first in range(0, len(keys), bulk.MOST):
+            subjects = {f"$KV.{self.name}.{_escape(key)}": key for key in keys[first:][: bulk.MOST]}
+            async for subject, value, revision in bulk.get(
+                self._nc, f"KV_{self.name}", list(subjects)
+            ):
+                found[subjects[subject]] = KvEntry(subjects[subject], value, revision)
+        return found
+
+    async def put_many(self, values: Mapping[str, bytes]) -> None:
+        """Store all; it waits for the server once. Raises BusError: some may be stored then."""
+        items = [(f"$KV.{self.name}.{_escape(key)}", value) for key, value in values.items()]
+        for first in range(0, len(items), bulk.MOST):
+            await bulk.put(self._nc, f"KV_{self.name}", items[first:][: bulk.MOST])
+
+    async def scan(self) -> AsyncIterator[KvEntry]:
+        """As ``entries``, a batch at a time: for buckets that memory would not hold. For those
+        whose keys are never deleted. Raises BusError."""
+        prefix = f"$KV.{self.name}."
+        reading = stored(self._nc, f"KV_{self.name}", [f"{prefix}>"])
+        async for delivery in reading:
+            key = _unescape(delivery.subject.removeprefix(prefix))
+            yield KvEntry(key, delivery.payload, delivery.nats_seq)
 
     async def delete(self, key: str) -> None:
         """Raises BusError."""

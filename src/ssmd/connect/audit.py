@@ -13,12 +13,12 @@ from typing import Final
 from msgspec import Struct
 
 from ssmd.connect.books import Book, Books
-from ssmd.connect.rest import Rest
 from ssmd.connect.stats import Audited
 from ssmd.connect.tape import Channel, Tape
 from ssmd.errors import ExchangeError
 from ssmd.exchanges.follow import Comparison, Follow
 from ssmd.message import BookSnapshot
+from ssmd.rest import Rest
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from typing import Final
 from msgspec import Raw
 
 from ssmd.connect.gaps import Gap
-from ssmd.connect.rest import Rest
 from ssmd.connect.tape import Channel, Tape
 from ssmd.errors import ExchangeError
+from ssmd.rest import Rest
 
 log = logging.getLogger(__name__)
 

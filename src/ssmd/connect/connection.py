@@ -13,8 +13,6 @@ from ssmd.connect.audit import Audit
 from ssmd.connect.books import Books
 from ssmd.connect.commands import Commands
 from ssmd.connect.gaps import Gap
-from ssmd.connect.refusal import shown_url
-from ssmd.connect.rest import Rest
 from ssmd.connect.retry import delay_s
 from ssmd.connect.silence import Silence
 from ssmd.connect.socket import Socket, open_socket
@@ -22,6 +20,8 @@ from ssmd.connect.tape import Channel, Tape, connection_id
 from ssmd.errors import ExchangeError, ExchangeRefused, KeyFault
 from ssmd.exchanges.base import Subscription, Verdict
 from ssmd.message import Header
+from ssmd.refusal import shown_url
+from ssmd.rest import Rest
 from ssmd.runtime import backoff, wait
 
 log = logging.getLogger(__name__)

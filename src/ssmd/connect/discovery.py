@@ -5,11 +5,11 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 
 from ssmd.config import ResolvedFeed
-from ssmd.connect.refusal import shown_url
-from ssmd.connect.rest import Rest
 from ssmd.errors import ExchangeError
 from ssmd.exchanges.base import Exchange, Request
 from ssmd.instrument import Instrument
+from ssmd.refusal import shown_url
+from ssmd.rest import Rest
 
 MAX_PAGES = 2_000
 NO_VOLUME = Decimal(-1)

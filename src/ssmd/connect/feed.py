@@ -19,13 +19,13 @@ from ssmd.connect.connection import Connection
 from ssmd.connect.fleet import Fleet
 from ssmd.connect.gaps import Gap
 from ssmd.connect.outbox import Dropped, Outbox
-from ssmd.connect.rest import open_rest
 from ssmd.connect.shard import Shard
 from ssmd.connect.socket import Socket
 from ssmd.connect.spill import Spill
 from ssmd.connect.tape import Channel, Tape, connection_id
 from ssmd.errors import BusError, KeyFault
 from ssmd.exchanges import exchange as find_exchange
+from ssmd.rest import open_rest
 from ssmd.runtime import backoff, unless, wait
 
 log = logging.getLogger(__name__)

@@ -12,13 +12,13 @@ from ssmd import __version__
 from ssmd.config import Config, ResolvedFeed
 from ssmd.connect import discovery
 from ssmd.connect.connection import Connection, Identity
-from ssmd.connect.rest import Rest
 from ssmd.connect.retry import delay_s
 from ssmd.connect.shard import Shard
 from ssmd.connect.socket import Socket
 from ssmd.connect.tape import Channel
 from ssmd.errors import ExchangeError, ExchangeRefused
 from ssmd.exchanges.base import Subscription
+from ssmd.rest import Rest
 from ssmd.runtime import backoff, unless, wait
 
 log = logging.getLogger(__name__)

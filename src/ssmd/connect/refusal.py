@@ -5,17 +5,13 @@ import re
 import ssl
 from datetime import UTC, datetime
 from socket import gaierror
-from urllib.parse import urlsplit, urlunsplit
 
 from picows import WSHandshakeError, WSInvalidURL
 
-from ssmd.connect.retry import asked_s
 from ssmd.errors import ExchangeError, ExchangeRefused
+from ssmd.refusal import asked_s, explain_status, shown, shown_url
 
-REFUSALS = frozenset({400, 401, 403, 404, 410})
-"""Answers that the same request will get again."""
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})\b")
-_SHOWN_CHARS = 200
 
 
 def explain(url: str, error: Exception) -> ExchangeError:
@@ -50,29 +46,6 @@ def _explain_answer(where: str, error: WSHandshakeError) -> ExchangeError:
     return explain_status(where, int(status[1]), after_s, _field(answer, b"location"))
 
 
-def explain_status(where: str, status: int, after_s: float, target: str | None) -> ExchangeError:
-    """What an HTTP answer other than the wanted one means; ``where`` as ``shown_url`` has it."""
-    if 300 <= status < 400:
-        elsewhere = shown_url(target) if target else "elsewhere"
-        return ExchangeRefused(
-            f"{where} redirects to {elsewhere} ({status}), which is not followed",
-            hint="put the address it moved to into the feed's endpoint",
-            retry_after_s=after_s,
-        )
-    if status in (401, 403):
-        return ExchangeRefused(
-            f"{where} refused us ({status})",
-            hint="check the key of this feed, and the clock",
-            retry_after_s=after_s,
-        )
-    if status in REFUSALS:
-        return ExchangeRefused(
-            f"{where} answered {status}", hint="see the feed's endpoint", retry_after_s=after_s
-        )
-    asks = f" and asks for {after_s:g} s of quiet" if after_s else ""
-    return ExchangeError(f"{where} answered {status}{asks}", retry_after_s=after_s)
-
-
 def _field(head: bytes, name: bytes) -> str | None:
     """A header field of an HTTP answer."""
     for line in head.split(b"\r\n")[1:]:
@@ -97,19 +70,3 @@ def _plainly(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno and not isinstance(error, gaierror):
         return os.strerror(error.errno)
     return shown((isinstance(error, OSError) and error.strerror) or str(error))
-
-
-def shown_url(url: str) -> str:
-    """Where a URL leads: a user, a password, a query can hold a secret."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "a URL that cannot be read"
-    host = parts.netloc.rpartition("@")[2]
-    return shown(urlunsplit((parts.scheme, host, parts.path, "", "")))
-
-
-def shown(text: str) -> str:
-    """Text of others, fit for one line of a log."""
-    line = "".join(sign if sign.isprintable() else "?" for sign in text)
-    return line if len(line) <= _SHOWN_CHARS else f"{line[:_SHOWN_CHARS]}…"

@@ -12,10 +12,10 @@ import time
 from typing import Final
 
 from ssmd.connect.books import Book, Books
-from ssmd.connect.rest import Rest
 from ssmd.connect.tape import Channel, Tape
 from ssmd.errors import ExchangeError
 from ssmd.exchanges.base import Top
+from ssmd.rest import Rest
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,9 @@ from picows import (
     ws_connect,
 )
 
-from ssmd.connect.refusal import explain, hung_up, shown
+from ssmd.connect.refusal import explain, hung_up
 from ssmd.connect.tape import Hear, Tape
+from ssmd.refusal import shown
 
 HANDSHAKE_TIMEOUT_S = 10.0
 _WHOLE = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})

@@ -20,7 +20,7 @@ from ssmd.message import (
     Trade,
 )
 
-_TRADING: Final = frozenset({"online", "post_only", "limit_only", "reduce_only"})
+TRADING: Final = frozenset({"online", "post_only", "limit_only", "reduce_only"})
 _V2_NAMES: Final = {"XBT": "BTC", "XDG": "DOGE"}
 SIDES: Final[Mapping[str, Literal["buy", "sell"]]] = {"buy": "buy", "sell": "sell"}
 
@@ -185,16 +185,16 @@ def to_instrument(key: str, pair: _AssetPair) -> Instrument:
     """A pair of REST ``AssetPairs``. Those without ``wsname`` (dark pools, 2021) have no name on
     the WebSocket, so they are not active."""
     base, _, quote = (pair.wsname or "").partition("/")
-    sym = f"{_v2(base)}/{_v2(quote)}" if quote else pair.altname or key
+    sym = f"{v2(base)}/{v2(quote)}" if quote else pair.altname or key
     aliases = (key, pair.altname, pair.wsname)
     step = pair.tick_size
     return Instrument(
         exchange="kraken",
         sym=sym,
         status=pair.status,
-        active=bool(quote) and pair.status in _TRADING,
-        base=_v2(base) or None,
-        quote=_v2(quote) or None,
+        active=bool(quote) and pair.status in TRADING,
+        base=v2(base) or None,
+        quote=v2(quote) or None,
         price_precision=pair.pair_decimals,
         size_precision=pair.lot_decimals,
         grid=(PriceRange(Decimal(0), Decimal("Infinity"), step),) if step else (),
@@ -202,6 +202,6 @@ def to_instrument(key: str, pair: _AssetPair) -> Instrument:
     )
 
 
-def _v2(asset: str) -> str:
+def v2(asset: str) -> str:
     """The asset's name on WebSocket v2: REST and v1 say XBT and XDG."""
     return _V2_NAMES.get(asset, asset)

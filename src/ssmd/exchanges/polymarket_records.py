@@ -86,7 +86,7 @@ decode_book = msgspec.json.Decoder(BookEvent).decode
 _price_change = msgspec.json.Decoder(_PriceChange).decode
 _trade = msgspec.json.Decoder(_Trade).decode
 _best = msgspec.json.Decoder(_Best).decode
-_tick = msgspec.json.Decoder(_Tick).decode
+decode_tick = msgspec.json.Decoder(_Tick).decode
 _new_market = msgspec.json.Decoder(_NewMarket).decode
 _assets = msgspec.json.Decoder(_Assets).decode
 _resolved = msgspec.json.Decoder(_Resolved).decode
@@ -146,7 +146,7 @@ def _delta(change: Change, facts: dict[str, Any]) -> BookDelta:
 
 def _status(kind: str, raw: bytes, facts: dict[str, Any]) -> Iterator[InstrumentStatus]:
     if kind == "tick_size_change":
-        tick = _tick(raw)
+        tick = decode_tick(raw)
         yield InstrumentStatus(
             **facts, sym=tick.asset_id, status=kind, tick_size=tick.new_tick_size
         )

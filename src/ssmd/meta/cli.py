@@ -16,6 +16,9 @@ COMMANDS: dict[str, Entry] = {
     "apikey": Entry("ssmd.meta.apikey:apikey", "Keys for those who read through ssmd serve."),
     "day": Entry("ssmd.meta.day:day", "Begin, end, roll and look at trading days."),
     "data": Entry("ssmd.meta.data.cli:data", "What is archived: look at it, export it."),
+    "secmaster": Entry(
+        "ssmd.meta.secmaster.cli:secmaster", "Instruments: what can be traded, and what could when."
+    ),
 }
 
 

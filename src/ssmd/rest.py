@@ -11,10 +11,9 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from ssmd.config import ResolvedFeed
-from ssmd.connect.refusal import explain_status, shown, shown_url
-from ssmd.connect.retry import asked_s
 from ssmd.errors import ExchangeError, ExchangeRefused
 from ssmd.exchanges.base import Exchange, Request
+from ssmd.refusal import asked_s, explain_status, shown, shown_url
 
 log = logging.getLogger(__name__)
 
