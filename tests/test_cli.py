@@ -58,7 +58,8 @@ def test_help_describes_the_command_and_every_option(
     shown = " ".join(done.stdout.split())
     assert command.help.split("\n")[0].strip() in shown
     for parameter in command.params:
-        assert parameter.opts[0] in shown
+        name = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.metavar
+        assert (name or parameter.opts[0].upper()) in shown
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 

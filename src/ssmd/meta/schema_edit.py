@@ -248,7 +248,8 @@ def add_version(
 def declared(
     schema: Schema, compatible_with: list[str], breaking_changes: str | None
 ) -> dict[str, Any]:
-    """What a new version says of those before it. Raises NotFound for an unknown one."""
+    """What a new version says of those before it: the one place where its ``compatible_with`` and
+    ``breaking_changes`` are made. Raises NotFound for an unknown version."""
     known = [version.version for version in schema.versions]
     for name in compatible_with:
         if name not in known:
