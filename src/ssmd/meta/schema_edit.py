@@ -175,10 +175,10 @@ def _digest(file: Path) -> str:
 
 @click.command(name="set-status")
 @click.argument("version", metavar="NAME:VERSION")
-@click.argument("status", type=STATUSES)
+@click.argument("status", metavar="STATUS", type=STATUSES)
 @command
 def set_status(desk: Desk, version: str, status: str) -> None:
-    """Whether a version is a draft, active or deprecated.
+    """Whether a version is a draft, active or deprecated: the three that STATUS can be.
 
     What an environment produces cannot become a draft.
     """
