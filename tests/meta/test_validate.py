@@ -147,11 +147,15 @@ def test_files_that_nobody_reads_are_warned_about(meta: Run, config: Path) -> No
     assert "folder.yaml: error: is no file" in told
 
 
-def test_feeds_that_no_role_can_run_are_told(meta: Run, config: Path) -> None:
+def test_feeds_that_no_role_can_run_are_told(meta: Run, refused: Refused, config: Path) -> None:
     meta("feed", "create", "nasdaq", "--type", "multicast", "--effective-from", "2999-01-01")
     said = meta("validate")
     assert "nasdaq.yaml:1: warning: no role can capture the exchange 'nasdaq'" in said.out
     assert "no version is in force today" in said.out
+    meta("feed", "create", "other", "--type", "websocket")
+    for feed, says in (("nasdaq", "is of type multicast"), ("other", "unknown exchange 'other'")):
+        words = ["env", "create", "new", "--feed", feed, "--schema", "message:v1"]
+        assert says in refused(*words).err
     env = config / "environments" / "demo.yaml"
     env.write_text(env.read_text().replace("[kalshi, ", "[nasdaq, kalshi, "))
     assert "feed nasdaq is of type multicast" in meta("validate", code=1).out

@@ -115,7 +115,8 @@ def check(desk: Desk, env: str, key: str) -> None:
     \b
     Status 0  it is
            1  a part is missing or faulty
-           3  not from here (sealed-secret: and vault: are the platform's)
+           3  it cannot be verified from here
+              (sealed-secret: and vault: are the platform's)
     """
     _tell(desk, statuses(desk, env, only=key), optional_too=True)
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from ssmd.config import Environment, Feed, Schema, names
-from ssmd.config.check import Problem
+from ssmd.config.check import Place, Problem
 from ssmd.config.files import FOLDERS, Document, faults, is_name, parse
 from ssmd.config.load import references
 from ssmd.errors import ConfigError, SsmdError
@@ -128,16 +128,21 @@ def exchange_of(feed: Feed) -> str:
 
 def _unknown_exchanges(root: Path, environment: Environment) -> Iterator[Problem]:
     """Feeds that no role could run."""
-    for index, name in enumerate(environment.feeds):
+    named: list[tuple[Place, str]] = [
+        (("feeds", index), name) for index, name in enumerate(environment.feeds)
+    ]
+    if environment.feed is not None:
+        named.append((("feed",), environment.feed))
+    for place, name in named:
         feed = _feed(root, name)
         if feed is None or feed.status == "disabled":
             continue
         if feed.type != "websocket":
             text = f"feed {name} is of type {feed.type}, which is not captured"
-            yield Problem(("feeds", index), text, "use type: websocket, or leave the feed out")
+            yield Problem(place, text, "use type: websocket, or leave the feed out")
         elif exchange_of(feed) not in EXCHANGES:
             text = f"feed {name} is of the unknown exchange {exchange_of(feed)!r}"
-            yield Problem(("feeds", index), text, f"one of: {', '.join(EXCHANGES)}")
+            yield Problem(place, text, f"one of: {', '.join(EXCHANGES)}")
 
 
 def _feed(root: Path, name: str) -> Feed | None:
