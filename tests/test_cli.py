@@ -58,7 +58,8 @@ def test_help_describes_the_command_and_every_option(
     shown = " ".join(done.stdout.split())
     assert command.help.split("\n")[0].strip() in shown
     for parameter in command.params:
-        assert parameter.opts[0] in shown
+        is_option = isinstance(parameter, click.Option)
+        assert (parameter.opts[0] if is_option else parameter.human_readable_name) in shown
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
