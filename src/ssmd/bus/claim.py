@@ -25,17 +25,20 @@ async def claimed(nc: Client, name: str, *, ask: bool = True) -> AsyncIterator[N
     """
     subject = f"ssmd.claim.{escape_token(name)}"
     ticket = secrets.token_hex(8).encode()
-    holds = False
+    holds, beaten = False, asyncio.Event()
 
     async def on_question(msg: Msg) -> None:
         other = msg.data
         if other != ticket and (holds or ticket < other):
             await msg.respond(ticket)
+        elif other != ticket:
+            # Who came after our own question never heard it.
+            beaten.set()
 
     try:
         subscription = await nc.subscribe(subject, cb=on_question)
         try:
-            if ask and await _someone(nc, subject, ticket):
+            if ask and await _someone(nc, subject, ticket, beaten):
                 raise Conflict(f"{name} is at work already", hint="wait for it, or stop it")
             holds = True
             yield
@@ -46,9 +49,7 @@ async def claimed(nc: Client, name: str, *, ask: bool = True) -> AsyncIterator[N
         raise BusError(f"NATS lost the claim of {name}: {error}") from error
 
 
-async def _someone(nc: Client, subject: str, ticket: bytes) -> bool:
-    answered = asyncio.Event()
-
+async def _someone(nc: Client, subject: str, ticket: bytes, answered: asyncio.Event) -> bool:
     async def on_answer(_: Msg) -> None:
         answered.set()
 

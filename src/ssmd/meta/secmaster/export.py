@@ -93,8 +93,9 @@ def _cell(value: Any) -> Any:
 
 async def _parquet(records: Records, output: Path) -> int:
     """By way of a file of rows: DuckDB holds none of it in Python's memory."""
+    # Imported late: what is not asked for Parquet does without DuckDB.
     try:
-        import duckdb
+        from ssmd.query import file
     except ImportError:
         raise ConfigError("Parquet needs the package duckdb", hint="pip install duckdb") from None
     with tempfile.TemporaryDirectory(prefix="ssmd-") as folder:
@@ -104,19 +105,10 @@ async def _parquet(records: Records, output: Path) -> int:
             async for feed, held in records:
                 out.write(msgspec.json.encode(flat(feed, held)) + b"\n")
                 count += 1
-        columns = ", ".join(f"\"{name}\": '{_type(name)}'" for name in COLUMNS)
-        with duckdb.connect() as connection:
-            connection.execute(
-                f"COPY (SELECT * FROM read_json('{_quoted(rows)}', format='newline_delimited', "  # noqa: S608
-                f"columns={{{columns}}})) TO '{_quoted(made)}' (FORMAT parquet)"
-            )
+        file.parquet(rows, {name: _type(name) for name in COLUMNS}, made)
         with _whole(output, "wb") as out:
             out.write(made.read_bytes())
     return count
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
 
 
 def _type(name: str) -> str:
