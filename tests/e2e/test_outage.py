@@ -47,7 +47,7 @@ async def test_nats_stopped_under_a_burst(tmp_path: Path) -> None:
         roles = Roles(tmp_path, env, tuple(FEEDS.values()))
         run = Run(sim, roles)
         async with roles.all():
-            await run.more(1000)
+            await run.more(400)
             pid = roles.running["connect"].pid
             before = settle(pid)
             os.kill(nats.facts.pid, signal.SIGKILL)
@@ -65,7 +65,7 @@ async def test_nats_stopped_under_a_burst(tmp_path: Path) -> None:
                 while spilled(tmp_path):
                     await run.more(100)
             drained_s = time.monotonic() - back
-            await run.more(1000)
+            await run.more(400)
             peak = resident_kib(pid, "VmHWM")
             roles.check()
     print(f"{waited} bytes waited, and were sent in {drained_s:.0f} s")

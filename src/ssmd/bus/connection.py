@@ -112,7 +112,8 @@ class Bus:
         if self._nc.is_connected:
             with contextlib.suppress(NatsError, OSError):
                 await self._nc.flush(timeout=2)
-        with contextlib.suppress(OSError):  # of a server that is gone
+        # Of a server that is gone: uvloop has a RuntimeError for a transport that is closed.
+        with contextlib.suppress(OSError, RuntimeError):
             await self._nc.close()
 
 
