@@ -101,12 +101,18 @@ async def test_a_key_is_for_its_feeds_days_and_scopes(data: Path) -> None:
         await until(client, SAMPLE, some["key"], 200)
         code, content = await status(client, f"/datasets/kraken/{DAY}/sample", some["key"])
         assert (code, content["error"]["message"]) == (403, "the key is not for feed 'kraken'")
-        for path in ("/datasets?feed=kraken", "/schema/kraken/instrument"):
+        for path in (
+            "/datasets?feed=kraken", "/schema/kraken/instrument", "/v1/trades?feed=kraken",
+        ):  # fmt: skip
             assert (await status(client, path, some["key"]))[0] == 403
         _, every = await status(client, "/datasets", some["key"])
         assert {row["feed"] for row in every} == {"kalshi"}
         _, feeds = await status(client, "/v1/feeds", some["key"])
         assert [row["name"] for row in feeds] == ["kalshi"]
+        _, days = await status(client, "/v1/coverage?from=2026-01-01", some["key"])
+        assert {row["feed"] for row in days["rows"]} == {"kalshi"}
+        _, days = await status(client, "/v1/coverage?from=2026-01-01", early["key"])
+        assert days["rows"] == []
         assert await status(client, "/datasets", early["key"]) == (200, [])
         code, content = await status(client, SAMPLE, early["key"])
         assert (code, content["error"]["code"]) == (403, "forbidden")

@@ -16,6 +16,7 @@ from serve_archive import DAY, ENV, serving
 from ssmd.dataset import Archive
 from ssmd.serve.answers import Deadline
 from ssmd.serve.app import create_app
+from ssmd.serve.endpoints.tables import DERIVED
 
 
 class Case(NamedTuple):
@@ -40,6 +41,27 @@ ENDPOINTS = {
     "/metrics": Case("/metrics", open=True, json=False),
     "/v1/feeds": Case("/v1/feeds"),
     "/builders": Case("/builders"),
+    **{
+        f"/v1/{name}": Case(
+            f"/v1/{name}?from={DAY}",
+            bad=tuple(
+                f"/v1/{name}?{query}"
+                for query in (
+                    "from=yesterday",
+                    "to=20261123T",
+                    "limit=0",
+                    f"limit={HUGE}",
+                    "feed=../../etc",
+                    "format=xml",
+                    "cursor=%00",
+                    f"symbol={'a' * 257}",
+                    "symbol=a%0d%0ab",
+                )
+            ),
+            unknown=(f"/v1/{name}?feed=nope",),
+        )
+        for name in DERIVED
+    },
     "/datasets": Case(
         "/datasets?feed=kalshi&from=2026-11-01&to=2026-11-30",
         bad=(

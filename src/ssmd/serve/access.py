@@ -29,22 +29,26 @@ class Access:
         key = self._key
         return [name for name in names if key is None or not key.feeds or name in key.feeds]
 
+    def bounds(self) -> tuple[str | None, str | None]:
+        """First and last day of the data that may be read; None where there is no bound."""
+        key = self._key
+        return (
+            key.from_day.isoformat() if key and key.from_day else None,
+            key.to_day.isoformat() if key and key.to_day else None,
+        )
+
     def has(self, day: str) -> bool:
         """Whether data of that day may be read."""
-        first, last = self._bounds()
-        return first <= day <= last
+        first, last = self.bounds()
+        return (first is None or first <= day) and (last is None or day <= last)
 
     def day(self, day: str) -> str:
         """The day, where its data may be read. Raises Forbidden."""
         if not self.has(day):
-            first, last = self._bounds()
-            raise Forbidden(f"the key is not for {day}", hint=f"it is for {first} to {last}")
+            first, last = self.bounds()
+            span = f"from {first or 'the beginning'} to {last or 'the end'}"
+            raise Forbidden(f"the key is not for {day}", hint=f"it is for days {span}")
         return day
-
-    def _bounds(self) -> tuple[str, str]:
-        key = self._key
-        first = key.from_day.isoformat() if key and key.from_day else "0000-00-00"
-        return first, key.to_day.isoformat() if key and key.to_day else "9999-99-99"
 
 
 def access_of(request: Request) -> Access:

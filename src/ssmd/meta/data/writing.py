@@ -5,9 +5,8 @@ import csv
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Struct, field
@@ -15,14 +14,12 @@ from msgspec import Struct, field
 from ssmd.dataset import matcher
 from ssmd.errors import Conflict, ContractError, StorageError
 from ssmd.meta.data.where import Where
-from ssmd.query import engine, reading
+from ssmd.query import engine, plain, reading
 from ssmd.query.engine import Connection, Relation
 from ssmd.query.reading import Hole
 from ssmd.query.scope import VIEWS, Scope
 from ssmd.query.session import opened
 
-AT_ONCE: Final = 5_000
-"""Rows that are held in Python."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -114,7 +111,7 @@ def _arrow(connection: Connection, rows: Relation, file: Path) -> int:
 def _ndjson(connection: Connection, rows: Relation, file: Path) -> int:
     count = 0
     with file.open("wb") as out:
-        for count, row in enumerate(_rows(connection, rows), 1):  # noqa: B007
+        for count, row in enumerate(plain.rows(connection, rows), 1):  # noqa: B007
             out.write(_encode(row) + b"\n")
     return count
 
@@ -124,7 +121,7 @@ def _csv(connection: Connection, rows: Relation, file: Path) -> int:
     with file.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
         writer.writerow(name for name in rows.columns if name != "unfit")
-        for count, row in enumerate(_rows(connection, rows), 1):  # noqa: B007
+        for count, row in enumerate(plain.rows(connection, rows), 1):  # noqa: B007
             writer.writerow(
                 _encode(value).decode() if isinstance(value, list) else value
                 for value in row.values()
@@ -140,26 +137,3 @@ WRITERS: Final[Mapping[str, Writer]] = {
     "csv": _csv,
 }
 """Each answers how many rows it wrote."""
-
-
-def _rows(connection: Connection, rows: Relation) -> Iterator[dict[str, Any]]:
-    """With decimals as text, those that fit no column among them."""
-    rows.create_view("exported")
-    found = connection.execute("SELECT * FROM exported")
-    names = [column[0] for column in found.description]
-    while some := found.fetchmany(AT_ONCE):
-        for values in some:
-            row = {name: _text(value) for name, value in zip(names, values, strict=True)}
-            unfit = row.pop("unfit", None)
-            if unfit:
-                row |= msgspec.json.decode(unfit)
-            yield row
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        text = format(value, "f")
-        return text.rstrip("0").removesuffix(".") if "." in text else text
-    if isinstance(value, list):
-        return [[_text(level["price"]), _text(level["size"])] for level in value]
-    return value
