@@ -3,23 +3,32 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from enum import IntEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Final
-
-from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from ssmd import message as wire
 
 if TYPE_CHECKING:
     from ssmd.sim.floor import Floor
 
-_HIGH_WATER_BYTES: Final = 1 << 20
 _REPLY_BATCH: Final = 256
 _MOST_COMMANDS: Final = 10_000
-_TEXT, _BINARY = 0x81, 0x82
+_TEXT, _BINARY, _CLOSE, _PING = 0x81, 0x82, 0x88, 0x89
 
 
-class Client(WSListener):
+class Close(IntEnum):
+    """Close codes (RFC 6455, 7.4.1)."""
+
+    GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    ABNORMAL = 1006
+    """Never sent: the connection ends without a close frame."""
+    POLICY_VIOLATION = 1008
+    TOO_BIG = 1009
+
+
+class Client:
     """Back-pressure: what the socket does not take waits in the market, which stands still until
     every client of the exchange is ``ready``. Buffered are at most the high-water mark and one
     batch of frames."""
@@ -30,6 +39,8 @@ class Client(WSListener):
         self._reply: Iterator[bytes] | None = None
         self._out: list[bytes] = []
         self._writable = True
+        self.closing = False
+        """No frame is sent any more, and none is heard."""
         self.gone = asyncio.Event()
         self.ready = asyncio.Event()
         """Set while the socket takes frames and no command is being answered."""
@@ -37,11 +48,10 @@ class Client(WSListener):
         self.push: Callable[[Iterable[bytes]], None] = self._out.extend
         """Take frames, to be sent at the next ``flush``."""
 
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        self._transport = transport
-        self._write = transport.underlying_transport.write
-        transport.underlying_transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
-        peer = transport.underlying_transport.get_extra_info("peername")
+    def connected(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        self._write = transport.write
+        peer = transport.get_extra_info("peername")
         floor = self._floor
         floor.connections += 1
         self.session = floor.venue.session(floor.world, floor.connections)
@@ -53,18 +63,17 @@ class Client(WSListener):
             self.session.rehearse(floor.recording.sample)
         self.pump()
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type == WSMsgType.CLOSE:
-            transport.send_close(frame.get_close_code(), frame.get_close_message())
-            transport.disconnect()
-        elif frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY):
-            self._inbox.append(frame.get_payload_as_bytes())
-            if len(self._inbox) > _MOST_COMMANDS:
-                self.close(WSCloseCode.POLICY_VIOLATION, b"too many commands")
-            else:
-                self.pump()
+    def hear(self, command: bytes) -> None:
+        """A text or binary message came from the client."""
+        self._inbox.append(command)
+        if len(self._inbox) > _MOST_COMMANDS:
+            self.close(Close.POLICY_VIOLATION, b"too many commands")
+        else:
+            self.pump()
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
+    def lost(self) -> None:
+        """The connection is over."""
+        self.closing = True
         self.gone.set()
         self._inbox.clear()
         self._reply = None
@@ -83,7 +92,7 @@ class Client(WSListener):
     def pump(self) -> None:
         """Answer commands in order for as long as the socket takes the answers."""
         self.flush()
-        while self._writable and not self.gone.is_set():
+        while self._writable and not self.closing:
             if self._reply is None:
                 if not self._inbox:
                     break
@@ -103,7 +112,7 @@ class Client(WSListener):
 
         Every frame of every exchange passes here and nowhere else on its way out.
         """
-        if not self._out or self.gone.is_set():
+        if not self._out or self.closing:
             self._out.clear()
             return
         self._floor.ledger.record(self.sent, self._out)
@@ -117,18 +126,24 @@ class Client(WSListener):
         self._write(b"".join(parts))
 
     def ping(self, body: bytes) -> None:
-        if not self.gone.is_set():
-            self._transport.send_ping(body)
+        if not self.closing:
+            self._write(bytes((_PING, len(body))) + body)
 
-    def close(self, code: WSCloseCode, reason: bytes = b"") -> None:
-        if not self.gone.is_set():
-            self._transport.send_close(code, reason)
-            self._transport.disconnect()
+    def close(self, code: int, reason: bytes = b"") -> None:
+        if not self.closing:
+            body = code.to_bytes(2) + reason[:123]
+            self._write(bytes((_CLOSE, len(body))) + body)
+            self.leave()
+
+    def leave(self) -> None:
+        """End the connection once everything that was sent has been taken."""
+        self.closing = True
+        self.transport.close()
 
     def abort(self) -> None:
         """End the connection without waiting for what the client has not read."""
-        if not self.gone.is_set():
-            self._transport.underlying_transport.abort()
+        self.closing = True
+        self.transport.abort()
 
     def _obey(self, command: bytes) -> Iterable[bytes]:
         recording = self._floor.recording

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from ssmd.sim.client import Client
 from ssmd.sim.ledger import Ledger
 from ssmd.sim.play import Recording
-from ssmd.sim.venues.base import Venue
+from ssmd.sim.venues.base import Reply, Venue
 from ssmd.sim.world import World
 
 _BATCH: Final = 256
@@ -48,6 +49,12 @@ class Floor:
     def leave(self, client: Client) -> None:
         self.clients.discard(client)
         self.world.leave(client.session)
+
+    def rest(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> Reply | None:
+        """The answer to a REST call; None: there will be none."""
+        if method not in ("GET", "POST"):
+            return Reply(405, b'{"error":"method not allowed"}')
+        return self.venue.rest(self.world, path, query, body if method == "POST" else None)
 
     async def run(self) -> None:
         """Move the market, beat the heart, play the recording; runs until it is cancelled."""

@@ -6,33 +6,24 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
-from urllib.parse import parse_qsl, unquote
+from typing import Self
 
 import msgspec
 from msgspec import Struct, field
-from picows import (
-    WSCloseCode,
-    WSListener,
-    WSUpgradeRequest,
-    WSUpgradeResponse,
-    WSUpgradeResponseWithListener,
-    ws_create_server,
-)
 
 from ssmd.errors import ConfigError, PortInUse
 from ssmd.runtime import wait
-from ssmd.sim.client import Client
+from ssmd.sim.client import Client, Close
 from ssmd.sim.floor import Floor
 from ssmd.sim.ledger import Ledger
+from ssmd.sim.line import Ask, Line
 from ssmd.sim.play import Play, Recording
 from ssmd.sim.venues import VENUES, venue
 from ssmd.sim.venues.base import Keys, Reply
 from ssmd.sim.world import World
 
-_JSON: Final = {"Content-Type": "application/json"}
-_PATIENCE_S: Final = 1.0
-_MAX_COMMAND_BYTES: Final = 64 * 1024 * 1024
+_PATIENCE_S = 1.0
+_NOT_FOUND = Reply(404, b'{"error":"not found"}')
 
 
 class SimOptions(Struct, kw_only=True, frozen=True):
@@ -76,6 +67,7 @@ class Simulator:
         if stray:
             raise ConfigError(f"a recording for {', '.join(stray)}, which is not simulated")
         self.port = 0
+        self._lines: set[Line] = set()
         self.played = asyncio.Event()
         """Set when every recording was sent to the end, each to at least one client."""
 
@@ -98,8 +90,8 @@ class Simulator:
     async def __aenter__(self) -> Self:
         options = self.options
         try:
-            self._server = await ws_create_server(
-                self._accept, options.host, options.port, max_frame_size=_MAX_COMMAND_BYTES
+            self._server = await asyncio.get_running_loop().create_server(
+                lambda: Line(self._serve, self._lines), options.host, options.port
             )
         except OSError as error:
             self.ledger.close()
@@ -125,10 +117,12 @@ class Simulator:
         await asyncio.wait([self._running])
         for floor in self.floors.values():
             for client in tuple(floor.clients):
-                client.close(WSCloseCode.GOING_AWAY)
+                client.close(Close.GOING_AWAY)
                 if not await wait(client.gone, _PATIENCE_S):
                     client.abort()
                     await client.gone.wait()
+        for line in tuple(self._lines):
+            line.transport.abort()
         self.ledger.close()
         if not self._running.cancelled():
             self._running.result()
@@ -158,25 +152,19 @@ class Simulator:
 
     # --- requests -------------------------------------------------------------------------------
 
-    def _accept(
-        self, request: WSUpgradeRequest
-    ) -> WSListener | WSUpgradeResponseWithListener | None:
+    def _serve(self, ask: Ask) -> Reply | Client | None:
         """Route a request: to a venue's WebSocket, to its REST, or to what is said at ``/``."""
-        path, _, query = request.path.decode("latin-1").partition("?")
-        _, name, below = (*path.split("/", 2), "")[:3]
+        _, name, below = (*ask.path.split("/", 2), "")[:3]
         floor = self.floors.get(name)
         if floor is None:
-            return _answer(self._index() if path == "/" else Reply(404, b'{"error":"not found"}'))
-        below = unquote(f"/{below}")
-        if request.headers.get("Upgrade", "").lower() != "websocket":
-            fields = dict(parse_qsl(query, keep_blank_values=True))
-            return _answer(floor.venue.rest(floor.world, below, fields))
-        if below != floor.venue.ws_path:
-            return _answer(Reply(404, b'{"error":"not found"}'))
-        now_ms = time.time_ns() // 1_000_000
-        status = floor.venue.check(request.headers, path, self._keys, now_ms)
+            return self._index() if ask.path == "/" else _NOT_FOUND
+        if not ask.upgrades:
+            return floor.rest(ask.method, f"/{below}", ask.query, ask.body)
+        if f"/{below}" != floor.venue.ws_path:
+            return _NOT_FOUND
+        status = floor.venue.check(ask.headers, ask.path, self._keys, time.time_ns() // 1_000_000)
         if status != 101:
-            return _answer(Reply(status, b'{"error":"unauthorized"}'))
+            return Reply(status, b'{"error":"unauthorized"}')
         return Client(floor)
 
     def _index(self) -> Reply:
@@ -190,11 +178,3 @@ class Simulator:
             for name, floor in self.floors.items()
         }
         return Reply(200, msgspec.json.encode(content))
-
-
-def _answer(reply: Reply) -> WSUpgradeResponseWithListener:
-    if reply.status == 200:
-        response = WSUpgradeResponse.create_ok_response(reply.body, _JSON)
-    else:
-        response = WSUpgradeResponse.create_error_response(reply.status, reply.body, _JSON)
-    return WSUpgradeResponseWithListener(response, None)

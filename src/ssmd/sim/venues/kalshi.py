@@ -55,7 +55,9 @@ class KalshiVenue:
     def session(self, world: World, number: int) -> KalshiSession:
         return KalshiSession(world)
 
-    def rest(self, world: World, path: str, query: Mapping[str, str]) -> Reply:
+    def rest(
+        self, world: World, path: str, query: Mapping[str, str], posted: bytes | None = None
+    ) -> Reply:
         return kalshi_rest.answer(world, path.removeprefix(self.rest_path), query)
 
     def command(self, frame: bytes) -> Literal["subscribe", "ping", "other"]:

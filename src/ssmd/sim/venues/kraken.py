@@ -234,7 +234,9 @@ class KrakenVenue:
     def session(self, world: World, number: int) -> KrakenSession:
         return KrakenSession(world)
 
-    def rest(self, world: World, path: str, query: Mapping[str, str]) -> Reply:
+    def rest(
+        self, world: World, path: str, query: Mapping[str, str], posted: bytes | None = None
+    ) -> Reply:
         route = path.removeprefix(self.rest_path)
         result: Any
         if route == "/AssetPairs":

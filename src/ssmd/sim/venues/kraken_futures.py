@@ -197,7 +197,9 @@ class FuturesVenue:
     def session(self, world: World, number: int) -> FuturesSession:
         return FuturesSession(world)
 
-    def rest(self, world: World, path: str, query: Mapping[str, str]) -> Reply:
+    def rest(
+        self, world: World, path: str, query: Mapping[str, str], posted: bytes | None = None
+    ) -> Reply:
         route = path.removeprefix(self.rest_path)
         listed = range(min(world.size, len(PRODUCTS)))
         body: dict[str, Any] = {"result": "success"}

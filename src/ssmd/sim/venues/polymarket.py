@@ -195,7 +195,9 @@ class PolymarketVenue:
     def session(self, world: World, number: int) -> PolymarketSession:
         return PolymarketSession(world)
 
-    def rest(self, world: World, path: str, query: Mapping[str, str]) -> Reply:
+    def rest(
+        self, world: World, path: str, query: Mapping[str, str], posted: bytes | None = None
+    ) -> Reply:
         if path == "/markets/keyset":
             return _keyset(world, query)
         market = world.market(query.get("token_id", "")) if path == "/book" else None
