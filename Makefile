@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check fix bench lock clean
+.PHONY: help up test check fix bench fuzz lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -28,6 +28,10 @@ fix: $(VENV)/.dev  ## put format and the fixable lint right
 
 bench: $(VENV)/.run  ## measure this machine beside a plain pipeline (ARGS="--json FILE")
 	@$(BIN)/python benchmarks/pipeline.py $(ARGS)
+
+fuzz: $(VENV)/.dev  ## coverage-guided fuzzing of frames and segments (ARGS="-max_total_time=60")
+	$(PIP) "atheris>=3"
+	cd tests && ../$(BIN)/python -m fuzz $(ARGS)
 
 lock:  ## pin the dependencies again (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

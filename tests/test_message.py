@@ -1,6 +1,7 @@
 """The wire contract: byte-exact bodies, subjects that survive any symbol."""
 
 import base64
+import hashlib
 import re
 
 import msgspec
@@ -122,7 +123,41 @@ def test_a_dotted_ticker_is_one_token() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["a.b.c", "a.b.xml.t.s", "a.b.json.t.s.more", ""])
+@pytest.mark.parametrize("sign", ["A", "-", ".", " ", "\u20ac", "\ud800"])
+@pytest.mark.parametrize("length", [1, 170, 171, 400, 511, 512, 513, 600, 100_000])
+def test_a_token_stays_short_enough_for_nats(sign: str, length: int) -> None:
+    token = "KX" + sign * length
+    escaped = message.escape_token(token)
+    assert LEGAL_TOKEN.fullmatch(escaped)
+    assert len(escaped) <= message.MAX_TOKEN_BYTES
+    assert escaped.startswith("KX")
+    if "%-" in escaped:
+        head, _, digest = escaped.partition("%-")
+        assert token.startswith(message.unescape_token(head))
+        assert digest == hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+        assert len(escaped) > message.MAX_TOKEN_BYTES - 12
+    else:
+        assert message.unescape_token(escaped) == token
+
+
+@given(st.text(min_size=500), st.text(min_size=500))
+def test_long_tokens_that_differ_stay_different(one: str, other: str) -> None:
+    assert (message.escape_token(one) == message.escape_token(other)) == (one == other)
+
+
+def test_a_shortened_subject_is_a_subject_still() -> None:
+    text = message.subject("demo", "kraken", "t" * 100_000, "s" * 100_000)
+    assert len(text) < 2048
+    env, feed, type_, sym = message.parse_subject(text)
+    assert (env, feed) == ("demo", "kraken")
+    assert type_.startswith("ttt")
+    assert sym is not None
+    assert sym.startswith("sss")
+
+
+@pytest.mark.parametrize(
+    "text", ["a.b.c", "a.b.xml.t.s", "a.b.json.t.s.more", "a.b.json.t.%FF", ""]
+)
 def test_foreign_subjects_are_refused(text: str) -> None:
     with pytest.raises(ContractError):
         message.parse_subject(text)

@@ -59,12 +59,12 @@ def root() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run, and end every error of ours in two lines on stderr and exit status 1."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        root.main(args=list(arguments) if arguments is not None else None, prog_name="ssmd")
+        root.main(args=words, prog_name="ssmd")
     except SsmdError as error:
-        sys.stderr.write(f"Error: {error.message}\n")
-        if error.hint:
-            sys.stderr.write(f"Try: {error.hint}\n")
+        called = " ".join(["ssmd", *(word for word in words[:1] if word in COMMANDS)])
+        sys.stderr.write(f"Error: {error.message}\nTry: {error.hint or f'{called} --help'}\n")
         sys.exit(1)
 
 

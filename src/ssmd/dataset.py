@@ -18,8 +18,9 @@ from ssmd.errors import ContractError, CorruptArchive, NotFound
 from ssmd.exchanges import EXCHANGES
 from ssmd.message import AnyRecord, Archived
 from ssmd.store import manifest as manifests
-from ssmd.store import segment
+from ssmd.store import segment, tally
 from ssmd.store.manifest import File, Manifest
+from ssmd.store.tally import Tally
 
 ALIASES: Final = {
     "orderbook": frozenset(
@@ -158,11 +159,11 @@ class Day:
         tickers = set(manifest.tickers)
         gaps = bool(manifest.gaps or manifest.exchange_gaps)
         for path in self.files()[len(manifest.files) :]:
-            tally, _ = _tally(path)
-            records += tally.records
-            size += tally.bytes
-            tickers |= tally.tickers
-            gaps = gaps or bool(tally.gaps)
+            counted, _ = _tally(path)
+            records += counted.records
+            size += counted.bytes
+            tickers |= counted.tickers
+            gaps = gaps or bool(counted.gaps)
         return Summary(
             self.feed, self.date, records, len(tickers), round(size / 1_048_576, 3), gaps
         )
@@ -202,11 +203,11 @@ def types_of(type_: str) -> frozenset[str]:
     return ALIASES.get(type_.lower(), frozenset({type_.lower()}))
 
 
-def _tally(path: Path) -> tuple[manifests.Tally, int]:
+def _tally(path: Path) -> tuple[Tally, int]:
     try:
-        return manifests.recover(path)
+        return tally.recover(path)
     except FileNotFoundError:
-        return manifests.recover(path.with_name(path.name.removesuffix(segment.PART)))
+        return tally.recover(path.with_name(path.name.removesuffix(segment.PART)))
 
 
 def matcher(type_: str | None = None, sym: str | None = None) -> Callable[[bytes], bool]:

@@ -53,7 +53,15 @@ class PortInUse(SsmdError):
 
 
 class ExchangeError(SsmdError):
+    """``retry_after_s`` is how long the exchange asked us to stay away, 0 where it did not."""
+
     code = "exchange"
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, retry_after_s: float = 0.0
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
 
 
 class ExchangeRefused(ExchangeError):

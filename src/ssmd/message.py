@@ -7,6 +7,7 @@ between tokens and white space around it removed), ``text`` (valid UTF-8 but not
 """
 
 import base64
+import hashlib
 import re
 from collections.abc import Sequence
 from decimal import Decimal
@@ -94,8 +95,8 @@ class Header(NamedTuple):
     """What an exchange's ``classify`` reads off a frame. ``None`` where the frame has none.
 
     ``kind`` tells the connector what to do beyond keeping the frame: ``data`` is market data and
-    proves life, ``ack`` and ``error`` answer a command of ours, ``idle`` is anything that does not
-    prove that data flows (heartbeats, pongs, greetings).
+    proves life, ``ack`` and ``error`` answer a command of ours, ``status`` says how the exchange
+    is, ``idle`` is anything that does not prove that data flows (heartbeats, pongs, greetings).
     """
 
     type: str
@@ -103,7 +104,7 @@ class Header(NamedTuple):
     ts_ns: int | None = None
     seq: int | None = None
     grp: str | None = None
-    kind: Literal["data", "ack", "error", "idle"] = "data"
+    kind: Literal["data", "ack", "error", "status", "idle"] = "data"
 
 
 _encoder = msgspec.json.Encoder()
@@ -199,7 +200,10 @@ def one_line(frame: bytes) -> Raw:
 # --- subjects -----------------------------------------------------------------------------------
 
 NO_SYMBOL: Final = "_"
+MAX_TOKEN_BYTES: Final = 512
 _UNSAFE = re.compile(r"[^A-Za-z0-9_\-]")
+_SHORTENED: Final = "%-"
+"""No escape looks so."""
 
 
 def escape_token(token: str) -> str:
@@ -207,15 +211,28 @@ def escape_token(token: str) -> str:
 
     Percent-encoding of the UTF-8 of all but ``A-Z a-z 0-9 _ -``; dots, spaces, wildcards and
     control characters cannot come through. Empty text is ``%``; a lone ``_`` is ``%5F``, so that
-    it differs from "no symbol".
+    it differs from "no symbol". What gets longer than ``MAX_TOKEN_BYTES`` (NATS ends a connection
+    over a command line of 4,096) is its beginning, ``%-`` and the SHA-256 of the whole: always the
+    same, and different for different texts, but not to be read back. The message has it whole.
     """
     if not token:
         return "%"
     if token == NO_SYMBOL:
         return "%5F"
-    if token.isascii() and token.isalnum():
-        return token
-    return _UNSAFE.sub(_percent, token)
+    escaped = token if token.isascii() and token.isalnum() else _UNSAFE.sub(_percent, token)
+    return escaped if len(escaped) <= MAX_TOKEN_BYTES else _shorten(token)
+
+
+def _shorten(token: str) -> str:
+    digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+    room = MAX_TOKEN_BYTES - len(_SHORTENED) - len(digest)
+    start = ""
+    for sign in token[:room]:
+        piece = _UNSAFE.sub(_percent, sign)
+        if len(start) + len(piece) > room:
+            break
+        start += piece
+    return f"{start}{_SHORTENED}{digest}"
 
 
 def _percent(match: re.Match[str]) -> str:
@@ -223,7 +240,7 @@ def _percent(match: re.Match[str]) -> str:
 
 
 def unescape_token(token: str) -> str:
-    """The text of a subject token."""
+    """The text of a subject token; of a shortened one, the text that stands for it."""
     if token == "%":
         return ""
     return unquote(token, errors="surrogatepass")
@@ -236,12 +253,16 @@ def subject(env: str, feed: str, type_: str, sym: str | None) -> str:
 
 
 def parse_subject(text: str) -> tuple[str, str, str, str | None]:
-    """``(env, feed, type, symbol or None)`` of a subject; raises ContractError."""
+    """``(env, feed, type, symbol or None)`` of a subject, except where ``escape_token`` had to
+    shorten one; raises ContractError."""
     tokens = text.split(".")
     if len(tokens) != 5 or tokens[2] != "json":
         raise ContractError(f"not a subject of ssmd: {text}")
-    env, feed, type_ = (unescape_token(tokens[i]) for i in (0, 1, 3))
-    return env, feed, type_, None if tokens[4] == NO_SYMBOL else unescape_token(tokens[4])
+    try:
+        env, feed, type_ = (unescape_token(tokens[i]) for i in (0, 1, 3))
+        return env, feed, type_, None if tokens[4] == NO_SYMBOL else unescape_token(tokens[4])
+    except UnicodeDecodeError as error:
+        raise ContractError(f"not a subject of ssmd: {text}") from error
 
 
 def stream_name(env: str, feed: str) -> str:

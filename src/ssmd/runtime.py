@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import random
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -142,6 +143,8 @@ def set_up_logging(name: str, stream: TextIO | None = None) -> None:
     )
     for noisy in ("picows", "nats", "aiohttp.access", "asyncio", "hypercorn"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    if level != "DEBUG":  # how a connection broke is said once, by its feed
+        logging.getLogger("picows.client").setLevel(logging.CRITICAL)
 
 
 def backoff(base_s: float = 0.5, cap_s: float = 30.0) -> Iterator[float]:
@@ -163,10 +166,22 @@ async def wait(event: asyncio.Event, timeout_s: float) -> bool:
     return True
 
 
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What the work answers; None where ``stop`` came first, which cancels the work."""
+    working, watching = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        return await working if working.done() else None
+    finally:
+        working.cancel()
+        watching.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
 def parse_address(address: str) -> tuple[str, int]:
     """``host:port`` -> both. Raises ConfigError."""
     host, found, port = address.rpartition(":")
-    if not found or not port.isdigit() or int(port) > 65535:
+    if not found or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ConfigError(f"{address!r} is no address", hint="write it as 127.0.0.1:8081")
     return host.strip("[]") or "127.0.0.1", int(port)
 

@@ -65,9 +65,15 @@ def test_redeliveries_and_resends_are_not_written_again(tmp_path: Path) -> None:
     one.flush()
     one.seal()
     one.close()
-    assert sequences(tmp_path) == [*range(1, 13), 14]
+    assert one.duplicates == 7
+    found = [m for day in days(tmp_path) for m in day.messages()]
+    assert [m.n for m in found if m.type == "trade"] == list(range(1, 14))
+    assert [(m.nats_seq, m.payload) for m in found if m.type == "_duplicate"] == [
+        (13, b'{"of":"c:12:0","type":"trade"}')
+    ]
     manifest = days(tmp_path)[0].manifest
-    assert manifest.duplicates == 7
+    assert manifest.duplicates == 1
+    assert not manifest.has_gaps
     assert manifest.files[0].connections["c"].last_n == 13
 
 

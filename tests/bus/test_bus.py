@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ssmd import message
 from ssmd.bus import Bus, Delivery, EmbeddedServer, connect
 from ssmd.config import Transport
 from ssmd.errors import BusError, BusRefused, ConfigError
@@ -166,6 +167,48 @@ async def test_a_stale_record_of_a_dead_server_is_replaced(tmp_path: Path) -> No
         assert after.port == before.port
 
 
+@pytest.mark.parametrize("length", [1, 512, 5_000, 100_000])
+async def test_a_long_type_or_symbol_is_stored(bus: Bus, transport: Transport, length: int) -> None:
+    await bus.ensure_stream("demo", "kalshi", transport)
+    long = "\u20ac." * length
+    async with bus.publisher(STREAM) as publisher:
+        for number, (type_, sym) in enumerate([("t", long), (long, "S"), (long, long)]):
+            publisher.put(
+                message.subject("demo", "kalshi", type_, sym), f"c:{number}:0", long.encode()
+            )
+        await publisher.flush(30)
+    assert [delivery.payload for delivery in await stored(bus)] == [long.encode()] * 3
+    only = message.subject("demo", "kalshi", "t", long)
+    assert [d.nats_seq async for d in bus.messages(STREAM, only)] == [1]
+
+
+async def test_the_longest_message_is_stored_and_a_longer_one_is_refused(
+    bus: Bus, transport: Transport
+) -> None:
+    await bus.ensure_stream("demo", "kalshi", transport)
+    subject, envelope = "demo.kalshi.json.t." + "S" * 512, 2048
+    async with bus.publisher(STREAM) as publisher:
+        publisher.put(subject, "c:1:0", b"x" * (bus.max_payload - envelope))
+        await publisher.flush(30)
+        assert publisher.acked == 1
+        publisher.put(subject, "c:2:0", b"x" * (33 * 1024 * 1024))
+        with pytest.raises(BusRefused, match="longer than the stream takes"):
+            await publisher.flush(30)
+
+
+async def test_a_connection_that_the_server_ends_for_good_is_an_error(tmp_path: Path) -> None:
+    async def publish_wrongly() -> None:
+        async with (
+            connect(Transport(), name="test", data=tmp_path) as bus,
+            bus.publisher("DEMO") as publisher,
+        ):
+            publisher.put("demo." + "x" * 5000, "c:1:0", b"x")
+            await asyncio.Event().wait()
+
+    with pytest.raises(BusError, match=r"NATS ended the connection: .*[Mm]aximum [Cc]ontrol"):
+        await publish_wrongly()
+
+
 async def test_no_server_is_a_clear_error() -> None:
     with pytest.raises(BusError, match="cannot connect to NATS at nats://127.0.0.1:9"):
         async with connect(Transport(url="nats://127.0.0.1:9"), name="test"):
@@ -193,3 +236,18 @@ async def test_other_transports_are_refused() -> None:
     with pytest.raises(ConfigError, match="'mqtt' is not supported"):
         async with connect(Transport(type="mqtt", url="mqtt://x"), name="test"):
             pass
+
+
+async def test_a_server_that_nobody_wrote_down_is_ended_before_another_starts(
+    tmp_path: Path,
+) -> None:
+    """Whoever started it was killed at once: two servers on one store would ruin it."""
+    async with EmbeddedServer(tmp_path / "nats") as first:
+        facts = first.facts
+        assert facts is not None
+        (tmp_path / "nats" / "nats.json").unlink()
+        async with EmbeddedServer(tmp_path / "nats") as second:
+            assert second.facts is not None
+            assert second.facts.pid != facts.pid
+            # It is our child here: a zombie at most, which only we can reap.
+            assert (await asyncio.to_thread(os.waitpid, facts.pid, 0))[0] == facts.pid

@@ -2,15 +2,17 @@
 
 import base64
 import json
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
+from exchanges.kalshi_wire import REAL
 from ssmd import message as wire
-from ssmd.errors import KeyFault
-from ssmd.exchanges.base import Subscription
+from ssmd.errors import ConfigError, KeyFault
+from ssmd.exchanges.base import Answer, Subscription
 from ssmd.exchanges.kalshi import KALSHI
 from ssmd.message import Message, Trade
 
@@ -99,15 +101,124 @@ def test_a_trade_is_the_takers(taker: dict[str, str], side: str | None) -> None:
     assert (trade.side, str(trade.price), trade.size) == (side, "0.6800", Decimal("46.02"))
 
 
-def test_a_hole_in_a_sid_is_broken_and_names_its_stretch() -> None:
-    checks = KALSHI.continuity()
-    frames = [
-        b'{"type":"trade","sid":1,"seq":%d,"msg":{"market_ticker":"A"}}' % n for n in (5, 6, 9)
+# --- the plan -------------------------------------------------------------------------------------
+
+
+def test_without_symbols_a_channel_is_subscribed_for_all_markets() -> None:
+    (plan,) = KALSHI.plan(["ticker", "trade", "market_lifecycle_v2"], [])
+    assert [wanted.symbols for wanted in plan.subscriptions] == [(), (), ()]
+    frames = [KALSHI.subscribe(wanted, 1)[0].frame for wanted in plan.subscriptions]
+    params = [json.loads(frame)["params"] for frame in frames]
+    assert [entry["channels"] for entry in params] == [
+        ["ticker"],
+        ["trade"],
+        ["market_lifecycle_v2"],
     ]
-    found = [checks.check(KALSHI.classify(frame), frame) for frame in frames]
-    assert [verdict.state for verdict in found] == ["unverified", "verified", "broken"]
-    assert (found[2].faults[0].first_seq, found[2].faults[0].last_seq, found[2].faults[0].grp) == (
-        7,
-        8,
-        "1",
-    )
+    assert not any("market_tickers" in entry for entry in params)
+
+
+def test_books_of_all_markets_cannot_be_had() -> None:
+    with pytest.raises(ConfigError, match="orderbook_delta needs instruments") as fault:
+        KALSHI.plan(["ticker", "orderbook_delta"], [])
+    assert "leave orderbook_delta out" in (fault.value.hint or "")
+
+
+def test_symbols_are_packed_and_the_whole_channel_comes_once() -> None:
+    plans = KALSHI.plan(["market_lifecycle_v2", "trade"], ["A", "B", "C"], per_connection=2)
+    assert [[(w.channel, w.symbols) for w in plan.subscriptions] for plan in plans] == [
+        [("market_lifecycle_v2", ()), ("trade", ("A", "B"))],
+        [("trade", ("C",))],
+    ]
+
+
+# --- commands within a sid ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grp", [None, "4"])
+def test_markets_leave_and_are_repaired_within_their_sid(grp: str | None) -> None:
+    wanted = Subscription("orderbook_delta", ("A", "B"))
+    left, repaired = KALSHI.unsubscribe(wanted, 8, grp), KALSHI.repair(wanted, 9, grp)
+    if grp is None:
+        assert left == repaired == []
+        return
+    tickers = ["A", "B"]
+    assert json.loads(left[0].frame) == {
+        "id": 8,
+        "cmd": "update_subscription",
+        "params": {"sids": [4], "market_tickers": tickers, "action": "delete_markets"},
+    }
+    assert json.loads(repaired[0].frame) == {
+        "id": 9,
+        "cmd": "update_subscription",
+        "params": {"sid": 4, "market_tickers": tickers, "action": "get_snapshot"},
+    }
+    assert (left[0].acked, repaired[0].acked) == (True, False)
+    (ended,) = KALSHI.unsubscribe(Subscription("trade"), 10, grp)
+    assert json.loads(ended.frame)["params"] == {"sids": [4]}
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            {"id": 1, "type": "subscribed", "msg": {"channel": "trade", "sid": 5}},
+            Answer("ok", 1, "trade", grp="5"),
+        ),
+        (
+            {"id": 2, "sid": 5, "seq": 9, "type": "ok", "msg": {"market_tickers": ["A", "B"]}},
+            Answer("ok", 2, grp="5"),
+        ),
+        ({"id": 3, "sid": 5, "seq": 10, "type": "unsubscribed"}, Answer("ok", 3, grp="5")),
+        (
+            {"id": 4, "type": "error", "msg": {"code": 14, "msg": "no", "market_ticker": "A"}},
+            Answer("error", 4, symbols=("A",), message="14: no", fatal=True),
+        ),
+    ],
+)
+def test_answers_say_what_they_are_for(body: dict[str, object], expected: Answer) -> None:
+    assert KALSHI.answers(json.dumps(body).encode()) == [expected]
+
+
+@pytest.mark.parametrize("frame", [b"", b"[]", b'{"type":"ok","id":"x"}', b'{"type":"trade"}'])
+def test_what_is_no_answer_says_nothing(frame: bytes) -> None:
+    assert KALSHI.answers(frame) == []
+
+
+# --- the pause ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("utc", "paused"),
+    [
+        ("2026-01-15T07:59:59", False),  # winter: New York is five hours behind
+        ("2026-01-15T08:00:00", True),
+        ("2026-01-15T09:59:59", True),
+        ("2026-01-15T10:00:00", False),
+        ("2026-07-16T06:59:59", False),  # summer: four
+        ("2026-07-16T07:00:00", True),
+        ("2026-07-16T08:59:59", True),
+        ("2026-07-16T09:00:00", False),
+        ("2026-01-14T08:30:00", False),
+        ("2026-01-16T08:30:00", False),
+        ("2026-03-12T07:30:00", True),  # the Thursday after the clocks went forward
+        ("2026-11-05T08:30:00", True),  # and after they went back
+    ],
+)
+def test_thursday_morning_in_new_york_is_quiet(utc: str, paused: bool) -> None:
+    moment = datetime.fromisoformat(utc + "+00:00")
+    assert KALSHI.quiet(int(moment.timestamp()) * 1_000_000_000) is paused
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"no recordings at {REAL}")
+def test_the_pause_is_the_recorded_schedules() -> None:
+    schedule = json.loads((REAL / "rest_golden/exchange_schedule.json").read_bytes())["schedule"]
+    (hours,) = schedule["standard_hours"]
+    assert hours.pop("thursday") == [
+        {"close_time": "03:00", "open_time": "00:00"},
+        {"close_time": "00:00", "open_time": "05:00"},
+    ]
+    days = [value for value in hours.values() if isinstance(value, list)]
+    assert days == [[{"close_time": "00:00", "open_time": "00:00"}]] * 6

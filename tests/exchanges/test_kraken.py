@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ssmd import message as wire
 from ssmd.errors import ConfigError, ContractError, ExchangeError
 from ssmd.exchanges import KRAKEN
-from ssmd.exchanges.base import Request, Subscription, Verdict
+from ssmd.exchanges.base import Fault, Request, Subscription, Verdict
 from ssmd.exchanges.kraken_continuity import checksum
 from ssmd.exchanges.times import ms_ns, rfc3339_ns
 from ssmd.message import BookDelta, BookSnapshot, Header, InstrumentStatus, Message, Quote, Trade
@@ -152,7 +152,7 @@ def test_answers_name_the_symbol_of_each_acknowledgement() -> None:
         (b'{"channel":"heartbeat"}', Header("heartbeat", kind="idle")),
         (
             b'{"channel":"status","type":"update","data":[{"connection_id":13834774380200032777}]}',
-            Header("status", kind="idle"),
+            Header("status", kind="status"),
         ),
         (b'{"method":"pong","req_id":42}', Header("pong", kind="idle")),
         (ack("subscribe", "ticker"), Header("subscribe", kind="ack")),
@@ -442,11 +442,22 @@ def test_trade_ids_rise_by_one_per_symbol() -> None:
     assert (gap.cause, gap.first_seq, gap.last_seq, gap.sym) == ("sequence", 15, 17, "BTC/USD")
 
 
-def test_absurd_numbers_are_errors_that_the_connector_counts() -> None:
-    with pytest.raises(ValueError, match="no price"):
-        verdicts([book("snapshot", "1e999999:1", "", 1)])
-    with pytest.raises(ValueError, match="symbol"):
-        verdicts([b'{"channel":"book","type":"snapshot","data":[{"bids":[]}]}'])
+def test_a_book_message_that_cannot_be_applied_spoils_the_book_it_names() -> None:
+    good = book("snapshot", "1:1", "2:1", crc("1:1", "2:1"))
+    (sym,) = verdicts([good])[0].synced
+    absurd = verdicts([good, book("update", "1e999999:1", "", 1)])[-1]
+    assert absurd.faults == (Fault("unreadable", sym, books=(sym,)),)
+    other = verdicts([good, b'{"channel":"book","type":"update","data":[{"bids":[]}]}', good])
+    assert other[1].faults == (Fault("unreadable", None, books=(sym,)),)
+    assert other[2].synced == (sym,)
+
+
+def test_the_exchange_says_when_it_is_closed() -> None:
+    checks = KRAKEN.continuity()
+    for system, paused in (("maintenance", True), ("online", False), ("cancel_only", True)):
+        frame = b'{"channel":"status","type":"update","data":[{"system":"%s"}]}' % system.encode()
+        checks.check(KRAKEN.classify(frame), frame)
+        assert checks.paused is paused
 
 
 # --- instruments --------------------------------------------------------------------------------

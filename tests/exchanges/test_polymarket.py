@@ -1,34 +1,19 @@
-"""Polymarket: commands, events and the check of the top of the book."""
+"""Polymarket: commands and headers."""
 
 import json
+from pathlib import Path
 
+import pytest
+
+from ssmd import message as wire
+from ssmd.errors import ExchangeError
 from ssmd.exchanges.base import Request, Subscription
 from ssmd.exchanges.polymarket import POLYMARKET
+from ssmd.message import Header, Message
 
-BOOK = {
-    "event_type": "book",
-    "market": "0xm",
-    "asset_id": "1",
-    "timestamp": "1700000000000",
-    "bids": [{"price": "0.49", "size": "5"}],
-    "asks": [{"price": "0.52", "size": "5"}],
-}
-
-
-def change(best_bid: str) -> dict[str, object]:
-    entry = {"asset_id": "1", "price": "0.50", "size": "3", "side": "BUY"}
-    tops = {"best_bid": best_bid, "best_ask": "0.52"}
-    return {"event_type": "price_change", "market": "0xm", "price_changes": [entry | tops]}
-
-
-def states(*events: dict[str, object]) -> list[tuple[str, str | None]]:
-    checks = POLYMARKET.continuity()
-    found = []
-    for event in events:
-        frame = json.dumps(event).encode()
-        verdict = checks.check(POLYMARKET.classify(frame), frame)
-        found.append((verdict.state, verdict.faults[0].cause if verdict.faults else None))
-    return found
+MOST_NS = 9223372036854 * 10**6
+"""The last whole millisecond that 64 bits hold."""
+REAL = Path(__file__).parents[3] / "shared" / "data" / "real" / "polymarket"
 
 
 def test_the_first_command_opens_the_channel_and_later_ones_add_to_it() -> None:
@@ -44,31 +29,48 @@ def test_the_first_command_opens_the_channel_and_later_ones_add_to_it() -> None:
     }
 
 
-def test_the_own_top_is_held_against_the_claimed_one() -> None:
-    assert states(change("0.50")) == [("unverified", None)]
-    assert states(BOOK, change("0.50"))[1] == ("verified", None)
-    assert states(BOOK, change("0.51"))[1] == ("broken", "top")
+@pytest.mark.parametrize(
+    "name", ["ws_last_trade.json", "ws_quotes.json", "ws_tick_size_change.json"]
+)
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"no recordings at {REAL}")
+def test_events_that_do_not_say_what_they_are_are_unknown(name: str) -> None:
+    """Only books were ever seen without ``event_type``: these are an adapter's own examples."""
+    frame = (REAL / "nautilus_rust" / name).read_bytes()
+    header = POLYMARKET.classify(frame)
+    assert (header.type, header.kind) == (wire.UNKNOWN, "idle")
+    assert header.sym == json.loads(frame)["market"]
+    message = Message(
+        feed="p", conn="c", n=1, recv_ns=1, mono_ns=1, type=header.type, raw=wire.one_line(frame)
+    )
+    assert list(POLYMARKET.records(message)) == []
+    assert POLYMARKET.continuity().check(header, frame).state == "unverified"
 
 
-def test_a_new_tick_size_voids_the_book() -> None:
-    tick = {"event_type": "tick_size_change", "asset_id": "1", "new_tick_size": "0.01"}
-    assert states(BOOK, tick, change("0.50"))[2] == ("unverified", None)
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        (b"[]", Header("_empty", kind="idle")),
+        (b"PONG", Header("_text", kind="idle")),
+        (b"\xff", Header("_binary", kind="idle")),
+        (b"7", Header("_unknown", kind="idle")),
+        (b'{"asset_id":"1","bids":[],"market":"m"}', Header("book", "m")),
+        (b'{"event_type":"book","market":5}', Header("book")),
+        (b'{"event_type":"book","market":"m","timestamp":"x"}', Header("book", "m")),
+        (b'{"event_type":"book","timestamp":9223372036855}', Header("book")),
+        (
+            b'{"event_type":"book","timestamp":"9223372036854"}',
+            Header("book", ts_ns=9223372036854 * 10**6),
+        ),
+        (b'{"event_type":"book","timestamp":[1]}', Header("book")),
+        (b'{"event_type":3,"market":"m"}', Header("_unknown", "m", kind="idle")),
+    ],
+)
+def test_headers(frame: bytes, expected: Header) -> None:
+    assert POLYMARKET.classify(frame) == expected
 
 
-def test_a_market_is_two_instruments() -> None:
-    market = {
-        "conditionId": "0xm",
-        "question": "Rain?",
-        "outcomes": '["Yes", "No"]',
-        "clobTokenIds": '["1", "2"]',
-        "active": True,
-        "closed": False,
-    }
-    body = json.dumps({"markets": [market], "next_cursor": "abc"}).encode()
-    page = POLYMARKET.instruments_page(Request("/markets/keyset"), body)
-    assert [(i.sym, i.group, i.base) for i in page.instruments] == [
-        ("1", "0xm", "Yes"),
-        ("2", "0xm", "No"),
-    ]
-    assert page.next is not None
-    assert page.next.query["after_cursor"] == "abc"
+def test_no_hour_is_quiet_and_no_list_of_trades_exists() -> None:
+    assert not POLYMARKET.quiet(0)
+    assert POLYMARKET.trades_request("1", 0, 1) is None
+    with pytest.raises(ExchangeError):
+        POLYMARKET.trades_answer(Request("/x"), b"{}")

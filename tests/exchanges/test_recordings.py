@@ -13,7 +13,7 @@ from ssmd import message as wire
 from ssmd.book import Book
 from ssmd.exchanges import EXCHANGES
 from ssmd.exchanges.base import Exchange
-from ssmd.exchanges.polymarket_records import book_hash
+from ssmd.exchanges.polymarket_hash import book_hash
 from ssmd.message import BookDelta, BookSnapshot, Message
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "real"

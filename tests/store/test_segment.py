@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ssmd import message
 from ssmd.errors import CorruptArchive
 from ssmd.message import Message
-from ssmd.store import manifest, segment
+from ssmd.store import segment, tally
 from ssmd.store.segment import SegmentFile
 
 
@@ -40,13 +40,13 @@ def test_a_cut_at_any_byte_keeps_every_whole_member(
     content = part.read_bytes()
     cut %= len(content) + 1
     part.write_bytes(content[:cut] + garbage)
-    tally, end = manifest.recover(part)
+    counted, end = tally.recover(part)
     whole = [e for e in ends if e <= cut]
     assert end == (whole[-1] if whole else 0)
-    assert tally.records == 25 * len(whole)
+    assert counted.records == 25 * len(whole)
     assert [message.decode_capture(text).nats_seq for text in segment.lines(part)][
-        : tally.records
-    ] == list(range(1, tally.records + 1))
+        : counted.records
+    ] == list(range(1, counted.records + 1))
 
 
 def test_a_damaged_closed_segment_is_told(tmp_path: Path) -> None:

@@ -1,20 +1,17 @@
-"""``ssmd archive``."""
+"""``ssmd archive``: the role, and what proves and mends what it wrote."""
 
-import asyncio
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ssmd import bus
-from ssmd.archive.feed import ArchiveCollector, FeedArchive
+from ssmd.archive import commands
 from ssmd.config import Config, load
 from ssmd.errors import ConfigError
-from ssmd.runtime import Role, run_role, writable
+from ssmd.runtime import run_role
 
 
-@click.command()
-@click.option("--env", required=True, help="Environment: a file in config/environments.")
+@click.group(invoke_without_command=True)
+@click.option("--env", help="Environment: a file in config/environments.")
 @click.option("--feed", "feeds", multiple=True, help="Only this feed (may be given again).")
 @click.option("--config", "root", type=click.Path(path_type=Path), help="Configuration folder.")
 @click.option(
@@ -22,17 +19,34 @@ from ssmd.runtime import Role, run_role, writable
     help="Folder of the archive and of the embedded NATS server.",
 )  # fmt: skip
 @click.option("--health-addr", help="Serve /health /ready /metrics /status on host:port.")
+@click.pass_context
 def archive(
-    env: str, feeds: tuple[str, ...], root: Path | None, data: Path, health_addr: str | None
+    context: click.Context,
+    env: str | None,
+    feeds: tuple[str, ...],
+    root: Path | None,
+    data: Path,
+    health_addr: str | None,
 ) -> None:
-    """Archive messages from NATS as JSONL.gz segments with manifests."""
+    """Archive messages from NATS as JSONL.gz segments with manifests.
+
+    Without a command: run the archiver of an environment. The commands work on the folder alone.
+    """
+    if context.invoked_subcommand is not None:
+        context.obj = {"env": env, "feeds": feeds, "root": root, "data": data}
+        return
+    if env is None:
+        raise click.UsageError("Missing option '--env'.")
+    from ssmd.archive.role import run_feeds
+
     config = load(env, root=root, feeds=feeds)
     folder = archive_root(config, data)
-
-    async def main(role: Role) -> None:
-        await run(config, data, folder, role)
-
-    run_role(main, name="archive", health_addr=health_addr, data=data)
+    run_role(
+        lambda role: run_feeds(config, data, folder, role),
+        name="archive",
+        health_addr=health_addr,
+        data=data,
+    )
 
 
 def archive_root(config: Config, data: Path) -> Path:
@@ -45,25 +59,5 @@ def archive_root(config: Config, data: Path) -> Path:
     return Path(storage.path) if storage.path else data / "archive"
 
 
-async def run(config: Config, data: Path, root: Path, role: Role) -> None:
-    """Archive the configured feeds until ``role.stop``."""
-    writable(root)
-    async with bus.connect(config.env.transport, name="archive", data=data) as connection:
-        feeds = [FeedArchive(connection, config, name, root) for name in config.feeds]
-        ArchiveCollector(feeds, role.registry)
-        role.status = lambda: {
-            "role": "archive",
-            "root": str(root),
-            "feeds": {feed.feed: feed.status() for feed in feeds},
-        }
-        role.health = lambda: _health(feeds, connection)
-        async with asyncio.TaskGroup() as tasks:
-            for feed in feeds:
-                tasks.create_task(feed.run(role.stop))
-
-
-def _health(feeds: list[FeedArchive], connection: bus.Bus) -> tuple[bool, dict[str, Any]]:
-    ill = {feed.feed: feed.detail or feed.state for feed in feeds if feed.state != "live"}
-    if not connection.connected:
-        ill["nats"] = "not connected"
-    return not ill, {"ill": ill}
+for command in (commands.verify, commands.repair, commands.list_, commands.report):
+    archive.add_command(command)

@@ -10,10 +10,13 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from ssmd.archive.writer import About, Writer
-from ssmd.bus import Bus, Deliveries, Delivery
+from ssmd.archive.writer import Writer
+from ssmd.bus import Bus, Deliveries, Delivery, StreamFacts
 from ssmd.config import Config
+from ssmd.errors import BusError
+from ssmd.exchanges.times import rfc3339_ns
 from ssmd.runtime import backoff, wait
+from ssmd.store.header import About
 
 log = logging.getLogger(__name__)
 
@@ -34,29 +37,62 @@ class FeedArchive:
         self._config = config
         self._root = root
         self._deliveries: Deliveries | None = None
+        self._built = 0
+        """How often the pull had been built when the stream was last known to be the same."""
 
     async def run(self, stop: asyncio.Event) -> None:
         env = self._config.env
-        facts = await self._bus.ensure_stream(env.name, self.feed, env.transport)
-        about = About(env.name, self.feed, env.schema, self._config.hash, facts.created)
-        writer = await asyncio.to_thread(Writer, self._root, about, env.rotation)
-        self.writer = writer
-        try:
-            async with self._bus.deliveries(
-                facts.name, consumer=CONSUMER, after_seq=writer.last_seq
-            ) as deliveries:
-                self._deliveries = deliveries
-                self._turn("live", None)
-                await self._pump(deliveries, writer, stop)
-        finally:
+        while True:
+            facts = await self._bus.ensure_stream(env.name, self.feed, env.transport)
+            writer = self.writer or await self._open(facts, stop)
+            if writer is None:
+                return
+            try:
+                if await self._archive(facts, writer, stop):
+                    return
+            except BaseException:
+                writer.close()
+                raise
+
+    async def _open(self, facts: StreamFacts, stop: asyncio.Event) -> Writer | None:
+        """The writer, as soon as the disk lets it take up what was left; None after the stop."""
+        env = self._config.env
+        exchange = self._config.feeds[self.feed].exchange
+        about = About(
+            env.name, self.feed, env.schema, self._config.hash, facts.created, exchange=exchange
+        )
+
+        def make() -> None:
+            self.writer = Writer(self._root, about, env.rotation)
+
+        await self._durably(make, stop)
+        return self.writer
+
+    async def _archive(self, facts: StreamFacts, writer: Writer, stop: asyncio.Event) -> bool:
+        """Until the stop, or until the stream is another than it was; which."""
+        if facts.created != writer.about.stream_created:
+            log.warning("%s: the stream was made anew; archiving it from its start", self.feed)
+            writer.renew(facts.created)
+        async with self._bus.deliveries(
+            facts.name, consumer=CONSUMER, after_seq=writer.last_seq
+        ) as deliveries:
+            self._deliveries = deliveries
+            self._built = 0
+            self._turn("live", None)
+            ended = await self._pump(facts, deliveries, writer, stop)
+        if ended:
             writer.close()
             self._turn("stopped", None)
+        return ended
 
-    async def _pump(self, deliveries: Deliveries, writer: Writer, stop: asyncio.Event) -> None:
+    async def _pump(
+        self, facts: StreamFacts, deliveries: Deliveries, writer: Writer, stop: asyncio.Event
+    ) -> bool:
+        """False where the stream was made anew and all of the old one is sealed."""
         unacked: Delivery | None = None
         drain_until: float | None = None
         while True:
-            batch = await deliveries.next(min(0.2, self._config.env.rotation.flush_s))
+            batch, renewed = await self._next(facts, deliveries, stop)
             for delivery in batch:
                 writer.add(delivery.nats_seq, delivery.payload)
             unacked = batch[-1] if batch else unacked
@@ -65,16 +101,55 @@ class FeedArchive:
             ended = drain_until is not None and (
                 time.monotonic() > drain_until or (not batch and not deliveries.pending)
             )
-            if writer.flush_due or ended:
+            if writer.flush_due or ended or renewed:
                 if not await self._durably(writer.flush, stop):
-                    return
-                if unacked is not None:
+                    return True
+                if unacked is not None and not renewed:
                     await deliveries.ack(unacked)
                     unacked = None
-            if (writer.seal_due or ended) and not await self._durably(writer.seal, stop):
-                return
-            if ended:
-                return
+            if (writer.seal_due or ended or renewed) and not await self._durably(writer.seal, stop):
+                return True
+            if renewed or ended:
+                return not renewed
+
+    async def _next(
+        self, facts: StreamFacts, deliveries: Deliveries, stop: asyncio.Event
+    ) -> tuple[list[Delivery], bool]:
+        """What was delivered of the stream; and whether there is another stream of its name.
+
+        Whenever the pull was built again, the stream may be another: what is stored in that one is
+        left for deliveries that count from its start.
+        """
+        gone = False
+        batch: list[Delivery] = []
+        try:
+            batch = await deliveries.next(min(0.2, self._config.env.rotation.flush_s))
+        except BusError:
+            gone = True
+        if not gone and deliveries.rebuilds == self._built:
+            return batch, False
+        created = await self._created(stop)
+        if created is None:
+            return [], False  # not acked: it is delivered again
+        self._built = deliveries.rebuilds
+        if created == facts.created:
+            return batch, False
+        made_ns = rfc3339_ns(created) or 0
+        return [delivery for delivery in batch if delivery.stored_ns < made_ns], True
+
+    async def _created(self, stop: asyncio.Event) -> str | None:
+        """When the stream was made, as soon as NATS answers; None after the stop."""
+        env = self._config.env
+        for delay_s in backoff(0.2, 2.0):
+            try:
+                facts = await self._bus.ensure_stream(env.name, self.feed, env.transport)
+            except BusError as error:
+                log.info("%s: %s", self.feed, error.message)
+                if await wait(stop, delay_s):
+                    break
+                continue
+            return facts.created
+        return None
 
     async def _durably(self, write: Any, stop: asyncio.Event) -> bool:
         """Until the disk takes it, or we are told to stop: then it stays unacked on the bus."""

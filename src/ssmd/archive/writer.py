@@ -6,42 +6,34 @@ resend beyond JetStream's duplicate window) is recognised by stream sequence and
 ``(conn, n, part)``, and counted.
 """
 
-import contextlib
-import fcntl
 import logging
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-from msgspec import Struct
+import msgspec
 
-from ssmd import __version__, message
+from ssmd import message
+from ssmd.archive import lock, recovery
 from ssmd.config import Rotation
-from ssmd.errors import ContractError, StorageError
+from ssmd.errors import ContractError
 from ssmd.message import Capture, Message
 from ssmd.runtime import writable
 from ssmd.store import manifest as manifests
-from ssmd.store import segment
-from ssmd.store.manifest import File, Manifest, Range, SequenceGap, Tally
+from ssmd.store import segment, tally
+from ssmd.store.header import About
+from ssmd.store.manifest import DUPLICATE, Manifest, Range
 from ssmd.store.segment import SUFFIX, SegmentFile
+from ssmd.store.tally import FOREIGN, NS_PER_S, Tally
 
 log = logging.getLogger(__name__)
 
-NS_PER_S = 1_000_000_000
 NS_PER_DAY = 86_400 * NS_PER_S
-FOREIGN = "_foreign"
-"""Type of what is on the stream and no message: kept as it is, under its stream sequence."""
-
-
-class About(Struct, frozen=True):
-    """What every manifest of the feed says of where its messages come from."""
-
-    env: str
-    feed: str
-    schema: str
-    config_hash: str
-    stream_created: str
+LATEST_NS = 4_000 * 365 * NS_PER_DAY
+"""Receive times beyond are none: no calendar has their day."""
+CONNECTIONS_KEPT = 50_000
+"""So many of the latest connections are looked through for resent messages."""
 
 
 class Writer:
@@ -50,7 +42,7 @@ class Writer:
     def __init__(self, root: Path, about: About, rotation: Rotation) -> None:
         """``root`` is the archive's folder. Raises StorageError."""
         self.folder = writable(root / about.env / about.feed)
-        self.about = about
+        self.about = msgspec.structs.replace(about, rotation_interval=f"{rotation.interval_s:g}s")
         self.rotation = rotation
         self.last_seq = 0
         """Stream sequence up to which all is durable or in the buffer."""
@@ -60,7 +52,7 @@ class Writer:
         self.duplicates = 0
         self.gaps = 0
         self.last_recv_ns = 0
-        self._lock = _lock(self.folder)
+        self._lock = lock.hold(self.folder)
         self._seen: dict[str, Range] = {}
         self._file: SegmentFile | None = None
         self._tally = Tally()
@@ -69,29 +61,40 @@ class Writer:
         self._buffer: list[tuple[bytes, Capture]] = []
         self._buffered = 0
         self._since = 0.0
-        self._pending_gaps: list[SequenceGap] = []
-        self._pending_duplicates = 0
-        self._recover()
+        self._closed: tuple[Path, Tally, About] | None = None
+        """A segment that has its final name and is in no manifest yet."""
+        self._before: Manifest | None = None
+        """The latest manifest."""
+        try:
+            recovery.take_up(self.folder)
+            self._learn()
+        except BaseException:
+            self._lock.close()
+            raise
 
     # --- taking messages ------------------------------------------------------------------------
 
     def add(self, nats_seq: int, payload: bytes) -> None:
         """Take one message of the stream into the buffer, unless it is archived already."""
         if nats_seq <= self.last_seq:
-            self._duplicate()
+            self.duplicates += 1
             return
         line = message.archive_line(nats_seq, payload)
-        try:
-            capture = message.decode_capture(line)
-        except ContractError:
-            line = self._foreign(nats_seq, payload)
+        capture = _capture(line)
+        if capture is None:
+            log.warning("%s: message %d of the stream is not ours; kept", self.about.feed, nats_seq)
+            conn = f"foreign-{self.about.stream_created}"
+            body = message.body(payload)
+            line = self._own(nats_seq, FOREIGN, time.time_ns(), conn=conn, n=nats_seq, **body)
             capture = message.decode_capture(line)
         if self.last_seq and nats_seq > self.last_seq + 1:
-            self._gap(nats_seq)
+            missing = nats_seq - self.last_seq - 1
+            log.warning("%s: %d messages of the stream are gone", self.about.feed, missing)
         self.last_seq = nats_seq
         if self._is_known(capture):
-            self._duplicate()
-            return
+            self.duplicates += 1
+            line = self._duplicate(nats_seq, capture)
+            capture = message.decode_capture(line)
         if not self._buffer:
             self._since = time.monotonic()
         self._buffer.append((line, capture))
@@ -101,39 +104,40 @@ class Writer:
         seen = self._seen.get(capture.conn)
         if seen is None:
             seen = self._seen[capture.conn] = Range()
+            if len(self._seen) > CONNECTIONS_KEPT:
+                del self._seen[next(iter(self._seen))]
         elif capture.part < 0:
             if -capture.part <= seen.notes:
                 return True
         elif (capture.n, capture.part) <= (seen.last_n, seen.last_part) and seen.last_n:
             return True
-        manifests.advance(seen, capture)
+        tally.advance(seen, capture)
         return False
 
-    def _duplicate(self) -> None:
-        self.duplicates += 1
-        self._pending_duplicates += 1
+    def _duplicate(self, nats_seq: int, of: Capture) -> bytes:
+        """What takes the place of a message that was stored once more, so that no sequence is
+        missing from the archive without a reason in it."""
+        facts = {"of": f"{of.conn}:{of.n}:{of.part}", "type": of.type}
+        conn = f"archive-{self.about.stream_created}"
+        raw = msgspec.Raw(msgspec.json.encode(facts))
+        return self._own(nats_seq, DUPLICATE, of.recv_ns, conn=conn, n=0, part=-nats_seq, raw=raw)
 
-    def _gap(self, nats_seq: int) -> None:
-        missing = nats_seq - self.last_seq - 1
-        log.warning(
-            "%s: the stream dropped %d messages before they were archived", self.about.feed, missing
-        )
-        now = datetime.now(UTC).isoformat()
-        self._pending_gaps.append(SequenceGap(self.last_seq, missing, now))
-        self.gaps += 1
-
-    def _foreign(self, nats_seq: int, payload: bytes) -> bytes:
-        log.warning("%s: message %d of the stream is not ours; kept", self.about.feed, nats_seq)
-        wrapped = Message(
+    def _own(self, nats_seq: int, type_: str, recv_ns: int, **fields: Any) -> bytes:
+        own = Message(
             feed=self.about.feed,
-            conn=f"foreign-{self.about.stream_created}",
-            n=nats_seq,
-            recv_ns=time.time_ns(),
+            recv_ns=recv_ns,
             mono_ns=time.monotonic_ns(),
-            type=FOREIGN,
-            **message.body(payload),
+            type=type_,
+            **fields,
         )
-        return message.archive_line(nats_seq, message.encode(wrapped))
+        return message.archive_line(nats_seq, message.encode(own))
+
+    def renew(self, stream_created: str) -> None:
+        """The stream was deleted and made anew: its sequences begin again. Only after ``seal``."""
+        assert self._file is None
+        assert not self._buffer
+        self.about = msgspec.structs.replace(self.about, stream_created=stream_created)
+        self.last_seq = 0
 
     # --- making durable -------------------------------------------------------------------------
 
@@ -148,7 +152,7 @@ class Writer:
     def seal_due(self) -> bool:
         """The open segment is old or large enough, or its day is over."""
         if self._file is None:
-            return False
+            return self._closed is not None
         aged = time.monotonic() - self._opened >= self.rotation.interval_s
         today = time.time_ns() // NS_PER_DAY
         return aged or self._file.size >= self.rotation.max_bytes or self._day < today
@@ -170,33 +174,30 @@ class Writer:
             self._write(count)
 
     def _open(self, day: int, first: Capture) -> None:
+        if self._closed is not None:
+            self.seal()
         folder = self.folder / _date(day)
         folder.mkdir(exist_ok=True)
         segment.fsync_folder(self.folder)
-        moment = datetime.fromtimestamp(first.recv_ns // NS_PER_S, UTC)
-        while True:
-            name = f"{moment:%H%M%S}-{first.nats_seq:012d}{SUFFIX}"
-            with contextlib.suppress(FileExistsError):
-                self._file = SegmentFile(folder / name)
-                break
-            moment += timedelta(seconds=1)  # the same sequence of a recreated stream
-        self._tally = Tally()
+        self._file = SegmentFile(folder / _name(folder, day, first))
+        self._tally = Tally(tally.position(tally.last_file(self._before), self.about))
         self._day = day
         self._opened = time.monotonic()
 
     def _write(self, count: int) -> None:
         assert self._file is not None
         some = self._buffer[:count]
-        member = segment.compress(b"".join([line for line, _ in some]))
         offset = self._file.size
+        about = None if offset else self.about
+        member = segment.compress(b"".join([line for line, _ in some]), about)
         self._file.append(member)
+        counted = self._tally
+        gaps = len(counted.gaps) + len(counted.holes)
         for line, capture in some:
-            self._tally.line(capture, len(line))
-            if capture.type == "_gap":
-                self._tally.gap(capture.nats_seq, capture.recv_ns, line)
-                self.gaps += 1
+            counted.line(capture, line[:-1])
         first = some[0][1]
-        self._tally.block(offset, len(member), first.nats_seq, count, first.recv_ns)
+        counted.block(offset, len(member), first.nats_seq, count, first.recv_ns)
+        self.gaps += len(counted.gaps) + len(counted.holes) - gaps
         self.messages += count
         size = sum(len(line) for line, _ in some)
         self.bytes += size
@@ -205,94 +206,43 @@ class Writer:
         del self._buffer[:count]
 
     def seal(self) -> None:
-        """Close the open segment and put it into the manifest of its day."""
-        if self._file is None:
-            return
-        path = self._file.path
-        self._file.close()
-        self._file = None
-        self._register(path, self._tally)
+        """Close the open segment and put it into the manifest of its day. Raises OSError; the call
+        can then be repeated."""
+        if self._file is not None:
+            self._file.close()
+            self._closed = (self._file.path, self._tally, self.about)
+            self._file = None
+        if self._closed is not None:
+            self._before = self._register(*self._closed)
+            self._closed = None
+            self.segments += 1
 
-    def _register(self, path: Path, tally: Tally) -> None:
+    def _register(self, path: Path, counted: Tally, about: About) -> Manifest:
         folder = path.parent
-        manifest = manifests.load(folder) or self._new_manifest(folder)
-        entry = File(
-            name=path.name,
-            start=_rfc3339(tally.first_recv_ns),
-            end=_rfc3339(tally.last_recv_ns),
-            records=tally.records,
-            bytes=tally.bytes,
-            nats_start_seq=tally.first_seq,
-            nats_end_seq=tally.last_seq,
-            compressed_bytes=path.stat().st_size,
-            sha256=segment.sha256(path),
-            first_recv_ns=tally.first_recv_ns,
-            last_recv_ns=tally.last_recv_ns,
-            records_by_type=dict(sorted(tally.types.items())),
-            connections=tally.connections,
-            blocks=tally.blocks,
-            stream_created=self.about.stream_created,
-        )
-        manifests.add(manifest, entry, tally.tickers)
-        manifest.exchange_gaps += tally.gaps
-        manifest.gaps += self._pending_gaps
-        manifest.duplicates += self._pending_duplicates
-        self._pending_gaps, self._pending_duplicates = [], 0
-        manifests.save(folder, manifest)
-        self.segments += 1
-
-    def _new_manifest(self, folder: Path) -> Manifest:
-        return Manifest(
-            feed=self.about.feed,
-            date=folder.name,
-            rotation_interval=f"{self.rotation.interval_s:g}s",
-            env=self.about.env,
-            schema=self.about.schema,
-            ssmd_version=__version__,
-            config_hash=self.about.config_hash,
-        )
-
-    # --- taking up what was there ---------------------------------------------------------------
-
-    def _recover(self) -> None:
-        """Seal what a killed process left, and learn what is archived."""
-        days = sorted(folder for folder in self.folder.glob("????-??-??") if folder.is_dir())
-        for folder in days:
-            self._recover_day(folder)
-        for folder in days[-2:]:
-            self._learn(folder)
-
-    def _recover_day(self, folder: Path) -> None:
-        for part in manifests.parts(folder):
-            tally, end = manifests.recover(part)
-            if not end:
-                part.unlink()  # no member is complete: nothing in it was ever acked
-                continue
-            cut = part.stat().st_size - end
-            if cut:
-                log.warning("%s: cut %d bytes of an unfinished write", part, cut)
-            SegmentFile.resume(part, end).close()
+        before = self._before if self._before and self._before.date < folder.name else None
         manifest = manifests.load(folder)
-        if manifest is None:
-            kept = manifests.set_aside(folder)
-            if kept is not None:
-                log.warning("%s is unreadable; rebuilding it from the segments", kept)
-        known = {entry.name for entry in manifest.files} if manifest else set()
-        for path in manifests.segments(folder):
-            if path.name not in known:
-                tally, end = manifests.recover(path)
-                if end != path.stat().st_size or not tally.records:
-                    log.error("%s is damaged at byte %d; left as it is", path, end)
-                    continue
-                self._register(path, tally)
+        if manifest is None and (folder / manifests.NAME).exists():
+            return recovery.remake(folder, before) or manifests.new(folder, about, before)
+        manifest = manifest or manifests.new(folder, about, before)
+        if path.name not in {entry.name for entry in manifest.files}:
+            tally.register(manifest, path, counted, about)
+            manifests.save(folder, manifest)
+        return manifest
 
-    def _learn(self, folder: Path) -> None:
-        manifest = manifests.load(folder)
-        for entry in manifest.files if manifest else ():
+    def _learn(self) -> None:
+        """What is archived already, from the latest two days."""
+        for folder in manifests.days(self.folder)[-2:]:
+            manifest = manifests.load(folder)
+            if manifest is not None:
+                self._before = manifest
+                self._learn_day(manifest)
+
+    def _learn_day(self, manifest: Manifest) -> None:
+        for entry in manifest.files:
             if entry.stream_created == self.about.stream_created:
                 self.last_seq = max(self.last_seq, entry.nats_end_seq)
             self.last_recv_ns = max(self.last_recv_ns, entry.last_recv_ns)
-            self._day = max(self._day, entry.first_recv_ns // NS_PER_DAY)
+            self._day = max(self._day, _day(manifest.date))
             for conn, frames in entry.connections.items():
                 seen = self._seen.setdefault(conn, Range())
                 if frames.last_n:
@@ -306,22 +256,32 @@ class Writer:
         self._lock.close()
 
 
-def _lock(folder: Path) -> IO[bytes]:
-    lock = (folder / ".lock").open("ab")
+def _capture(line: bytes) -> Capture | None:
+    """None where the line is no message of ours."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise StorageError(
-            f"another archiver writes to {folder}", hint="stop it, or choose another folder"
-        ) from None
-    return lock
+        capture = message.decode_capture(line)
+    except ContractError:
+        return None
+    return capture if 0 <= capture.recv_ns < LATEST_NS else None
+
+
+def _name(folder: Path, day: int, first: Capture) -> str:
+    """``HHMMSS-SEQ``: later than every name in the folder, though clocks step, messages come late
+    and a stream that was made anew counts from 1."""
+    taken = [manifests.sequence_of(p) for p in manifests.parts(folder)]
+    taken += [manifests.sequence_of(p) for p in manifests.segments(folder)]
+    moment = datetime.fromtimestamp(first.recv_ns // NS_PER_S, UTC)
+    clock = f"{moment:%H%M%S}" if first.recv_ns // NS_PER_DAY == day else "000000"
+    last_clock, last_seq = max(taken, default=("000000", 0))
+    if (clock, first.nats_seq) <= (last_clock, last_seq):
+        later = first.nats_seq > last_seq
+        clock = last_clock if later else f"{int(last_clock) + 1:06d}"
+    return f"{clock}-{first.nats_seq:012d}{SUFFIX}"
 
 
 def _date(day: int) -> str:
     return f"{datetime.fromtimestamp(day * 86_400, UTC):%Y-%m-%d}"
 
 
-def _rfc3339(ns: int) -> str:
-    seconds, rest = divmod(ns, NS_PER_S)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+def _day(date: str) -> int:
+    return int(datetime.fromisoformat(f"{date}T00:00:00+00:00").timestamp()) // 86_400

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,8 @@ class Bus:
 
     @property
     def max_payload(self) -> int:
-        """The most bytes that the server takes as one message."""
-        return int(self._nc.max_payload)
+        """The most bytes that the server takes and stores as one message, with its headers."""
+        return min(int(self._nc.max_payload), stream.MAX_STORED_BYTES)
 
     @property
     def url(self) -> str:
@@ -56,8 +56,15 @@ class Bus:
         """Raises BusError, also where there is no such stream."""
         return await stream.facts(self._nc, name)
 
-    def publisher(self, name: str, *, window: int = 8192) -> Publisher:
-        return Publisher(self._nc, name, window=window)
+    def publisher(
+        self,
+        name: str,
+        *,
+        window: int = 8192,
+        restore: Callable[[], Awaitable[None]] | None = None,
+    ) -> Publisher:
+        """``restore`` makes the stream again where it is gone; without it, publishing waits."""
+        return Publisher(self._nc, name, window=window, restore=restore)
 
     def deliveries(
         self, name: str, *, consumer: str, after_seq: int | None = None, batch: int = 4000
@@ -145,15 +152,44 @@ async def connect(
                 raise ConfigError("the embedded server needs a data folder", hint="use --data")
             embedded = await stack.enter_async_context(EmbeddedServer(data / "nats"))
             url = await embedded.start()
-        lost = asyncio.Event()
-        nc = await _open(url, transport, name, lost)
+        lost, ended = asyncio.Event(), asyncio.Event()
+        nc = await _open(url, transport, name, lost, ended)
         bus = Bus(nc)
         stack.push_async_callback(bus.close)
         _check_version(nc)
         if embedded is not None:
             watch = asyncio.create_task(_revive(embedded, nc, lost), name="embedded nats watch")
             stack.push_async_callback(_end, watch)
+        await stack.enter_async_context(_raising(nc, ended))
         yield bus
+
+
+@contextlib.asynccontextmanager
+async def _raising(nc: Client, ended: asyncio.Event) -> AsyncIterator[None]:
+    """BusError out of the block when the server ends the connection for good: on an error of the
+    protocol or of permissions in time, the client does not reconnect."""
+    body = asyncio.current_task()
+    cut = False
+
+    async def watch() -> None:
+        nonlocal cut
+        await ended.wait()
+        cut = True
+        if body is not None:
+            body.cancel()
+
+    watching = asyncio.create_task(watch(), name="nats connection watch")
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not cut or body is None:
+            raise
+        body.uncancel()
+        raise BusError(
+            f"NATS ended the connection: {nc.last_error}", hint="see the log of the NATS server"
+        ) from None
+    finally:
+        await _end(watching)
 
 
 async def _end(task: asyncio.Task[None]) -> None:
@@ -174,7 +210,9 @@ async def _revive(embedded: EmbeddedServer, nc: Client, lost: asyncio.Event) -> 
             await asyncio.sleep(RECONNECT_WAIT_S)
 
 
-async def _open(url: str, transport: Transport, name: str, lost: asyncio.Event) -> Client:
+async def _open(
+    url: str, transport: Transport, name: str, lost: asyncio.Event, ended: asyncio.Event
+) -> Client:
     async def on_disconnect() -> None:
         if nc.is_closed:
             return
@@ -183,6 +221,9 @@ async def _open(url: str, transport: Transport, name: str, lost: asyncio.Event) 
 
     async def on_reconnect() -> None:
         log.info("NATS at %s is back", shown)
+
+    async def on_closed() -> None:
+        ended.set()
 
     async def on_error(error: Exception) -> None:
         log.debug("nats: %s", error)
@@ -201,6 +242,7 @@ async def _open(url: str, transport: Transport, name: str, lost: asyncio.Event) 
                 name=f"ssmd {name}",
                 disconnected_cb=on_disconnect,
                 reconnected_cb=on_reconnect,
+                closed_cb=on_closed,
                 error_cb=on_error,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=RECONNECT_WAIT_S,

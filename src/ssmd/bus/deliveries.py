@@ -38,6 +38,13 @@ class Delivery(NamedTuple):
     payload: bytes
     ack: str
 
+    @property
+    def stored_ns(self) -> int:
+        """When the server stored it."""
+        # $JS.ACK....<stream seq>.<consumer seq>.<time>.<pending>[.<token>]
+        tokens = self.ack.split(".")
+        return int(tokens[-2 if len(tokens) == 9 else -3])
+
 
 class Deliveries:
     """The messages of one stream after ``after_seq`` (None: after what this consumer acked)."""

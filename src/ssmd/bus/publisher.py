@@ -10,6 +10,7 @@ import logging
 import secrets
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -35,7 +36,12 @@ IDLE_BATCH_S = 5.0
 CHUNK = 256
 
 START, APPEND, COMMIT = 0, 1, 3
-REFUSALS = {10205: "batch publishing is switched off on the stream"}
+REFUSALS = {
+    10205: "batch publishing is switched off on the stream",
+    10054: "a message is longer than the stream takes",
+    10077: "a message is longer than the stream takes",
+}
+"""JetStream's codes for what sending again cannot help."""
 
 
 class Pending(NamedTuple):
@@ -47,7 +53,15 @@ class Pending(NamedTuple):
 class Publisher:
     """A bounded window of messages on their way into one stream."""
 
-    def __init__(self, nc: Client, stream: str, *, window: int = 8192) -> None:
+    def __init__(
+        self,
+        nc: Client,
+        stream: str,
+        *,
+        window: int = 8192,
+        restore: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """``restore`` is called where no stream takes what is sent: it makes the stream again."""
         self.stream = stream
         self.window = window
         self.acked = 0
@@ -55,6 +69,8 @@ class Publisher:
         self.resends = 0
         """Batches that had to be started again with messages already sent."""
         self._nc = nc
+        self._restore = restore
+        self._missing = False
         self._waiting: deque[Pending] = deque()
         self._sent: deque[Pending] = deque()
         self._batch = ""
@@ -124,6 +140,15 @@ class Publisher:
                 f"{self.unacked} messages for {self.stream} are not acked after {timeout_s:g} s"
             ) from None
 
+    async def stored(self) -> None:
+        """Return when all that was put so far is acked. Raises what ``failed`` raises."""
+        wanted = self.acked + self.unacked
+        while self.acked < wanted:
+            if self._failure.done():
+                await self._failure
+            self._acks.clear()
+            await self._acks.wait()
+
     async def failed(self) -> None:
         """Wait until publishing cannot go on; raises why (BusRefused)."""
         await asyncio.shield(self._failure)
@@ -173,6 +198,12 @@ class Publisher:
         self._waiting.extendleft(reversed(self._sent))
         self._sent.clear()
         await asyncio.sleep(RETRY_S)
+        if self._missing and self._restore is not None:
+            try:
+                await self._restore()
+                self._missing = False
+            except BusError as error:  # JetStream may be on its way up: asked again
+                log.debug("restoring %s: %s", self.stream, error)
 
     def _start_batch(self) -> None:
         self._batch = f"{self._inbox}.{secrets.token_hex(8)}.{FLOW}.fail"
@@ -235,6 +266,7 @@ class Publisher:
         if not reply.subject.startswith(self._batch):
             return  # of a batch that we gave up
         if reply.headers and reply.headers.get("Status") == "503":
+            self._missing = True
             self._lost("no stream takes the subject")
             return
         answer: dict[str, Any] = msgspec.json.decode(reply.data)

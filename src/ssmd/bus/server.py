@@ -35,6 +35,7 @@ START_TIMEOUT_S = 30.0
 _CONFIG = """\
 listen: 127.0.0.1:{port}
 server_name: ssmd-embedded
+pid_file: {pid_file}
 jetstream {{
   store_dir: {store}
   sync_interval: "{sync}"
@@ -116,6 +117,7 @@ class EmbeddedServer:
             # It does not answer: two servers on one store would be worse than a hard end.
             self._process.kill()
             self._process.wait()
+        self._end_stray()
         if port is None or not _is_free(port):
             port = _free_port()
         config = self.folder / "nats.conf"
@@ -123,6 +125,7 @@ class EmbeddedServer:
             _CONFIG.format(
                 port=port,
                 store=msgspec.json.encode(str(self.folder.absolute() / "store")).decode(),
+                pid_file=msgspec.json.encode(str(self.folder.absolute() / "nats.pid")).decode(),
                 sync=SYNC_INTERVAL,
                 max_payload=MAX_PAYLOAD,
                 max_pending=4 * MAX_PAYLOAD,
@@ -131,18 +134,31 @@ class EmbeddedServer:
         with (self.folder / "nats.log").open("ab") as log:
             # A session of its own: Ctrl-C at the terminal must not stop it before the roles drain.
             self._process = subprocess.Popen(
-                [_binary(), "-c", str(config)],
+                [_binary(), "-c", str(config.absolute())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        self._await_answer(port)
         facts = ServerFacts(self._process.pid, port, f"nats://127.0.0.1:{port}")
         record = self.folder / "nats.json.tmp"
         record.write_bytes(msgspec.json.encode(facts))
         record.replace(self.folder / "nats.json")
+        self._await_answer(port)
         return facts.url
+
+    def _end_stray(self) -> None:
+        """End a server of this folder that whoever started it was killed before it answered."""
+        try:
+            pid = int((self.folder / "nats.pid").read_text())
+            started_with = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            return
+        if str((self.folder / "nats.conf").absolute()).encode() in started_with:
+            ended = os.pidfd_open(pid)
+            os.kill(pid, signal.SIGKILL)
+            select.select([ended], [], [], START_TIMEOUT_S)
+            os.close(ended)
 
     def _await_answer(self, port: int) -> None:
         assert self._process is not None

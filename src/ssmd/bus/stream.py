@@ -15,6 +15,10 @@ from ssmd.errors import BusError, BusRefused
 API_TIMEOUT_S = 10.0
 NS = 1_000_000_000
 
+MAX_STORED_BYTES = 32 * 1024 * 1024 - 4096
+"""JetStream's file store holds records shorter than 32 MiB, whatever the server's max_payload says
+(measured on 2.15.1: 33,554,345 bytes with a subject and headers of 87)."""
+
 NOT_FOUND = frozenset({10059, 10014, 10037})
 """JetStream's codes for: no such stream, no such consumer, no such message."""
 
@@ -26,6 +30,8 @@ class StreamFacts(msgspec.Struct, frozen=True):
     created: str
     first_seq: int
     last_seq: int
+    last_time: str
+    """RFC 3339: when the latest message was stored; the year 1 where there is none."""
     messages: int
     bytes: int
 
@@ -114,6 +120,7 @@ def facts_of(answer: dict[str, Any]) -> StreamFacts:
         created=answer["created"],
         first_seq=state["first_seq"],
         last_seq=state["last_seq"],
+        last_time=state["last_ts"],
         messages=state["messages"],
         bytes=state["bytes"],
     )

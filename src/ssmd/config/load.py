@@ -106,11 +106,13 @@ def _resolve(root: Path, environment: Environment, feed: Feed) -> ResolvedFeed:
         exchange=feed.exchange or name.replace("-", "_"),
         endpoint=endpoint or version.endpoint,
         rest_endpoint=rest or version.rest_endpoint or "",
+        rest_stands_in=bool(rest),
         channels=tuple(feed.channels),
         depth=feed.depth,
         instruments=feed.instruments,
         max_symbols_per_connection=version.max_symbols_per_connection,
         rate_limit_per_second=version.rate_limit_per_second,
+        stale_after_s=feed.stale_after_s,
         key=_key(environment, name),
     )
 

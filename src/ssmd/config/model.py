@@ -38,7 +38,7 @@ class FeedVersion(Spec, kw_only=True, frozen=True):
     rest_endpoint: Text | None = None
     auth_method: Literal["api_key", "oauth", "mtls", "none"] = "none"
     rate_limit_per_second: Positive | None = None
-    """REST calls per second during instrument discovery."""
+    """REST calls per second."""
     max_symbols_per_connection: Count | None = None
     supports_orderbook: bool = True
     supports_trades: bool = True
@@ -83,6 +83,8 @@ class Feed(Spec, kw_only=True, frozen=True):
     """The venue's protocol; None where it is the feed's name, with ``_`` for ``-``."""
     channels: Sequence[Text] = ()
     """The exchange's own channel names; none means every channel that ssmd knows."""
+    stale_after_s: Positive = 60.0
+    """Silence of an instrument, and of so many times its usual pace, that is looked into."""
     depth: Count | None = None
     instruments: Instruments = field(default_factory=Instruments)
     capture_locations: Sequence[CaptureLocation] = ()
@@ -207,11 +209,14 @@ class ResolvedFeed(Struct, kw_only=True, frozen=True):
     exchange: str
     endpoint: str
     rest_endpoint: str
+    rest_stands_in: bool
+    """The REST endpoint stands in for all hosts of the exchange (a simulator, a proxy)."""
     channels: tuple[str, ...]
     depth: int | None
     instruments: Instruments
     max_symbols_per_connection: int | None
     rate_limit_per_second: float | None
+    stale_after_s: float
     key: Key | None
 
 

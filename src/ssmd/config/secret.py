@@ -61,22 +61,23 @@ def _from_variable(name: str) -> str:
         return value
     file = os.environ.get(f"{name}_FILE")
     if file:
-        return _read(file, f"the file that {name}_FILE names")
+        return _read(file, f"the file that {name}_FILE names", f"set {name}_FILE")
     raise KeyFault(f"{name} is not set", hint=f"set {name}, or {name}_FILE to a file that holds it")
 
 
 def _from_file(name: str) -> str:
-    return _read(name, f"the secret in {name}")
+    return _read(name, f"the secret in {name}", "point the key's source")
 
 
-def _read(path: str, what: str) -> str:
+def _read(path: str, what: str, remedy: str) -> str:
     # The path of a variable is not shown: it may be a secret put into the wrong one.
+    hint = f"{remedy} to a text file that holds the secret and that you may read"
     try:
         value = Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise KeyFault(f"cannot read {what}: {error.strerror}") from None
+        raise KeyFault(f"cannot read {what}: {error.strerror}", hint=hint) from None
     except ValueError:
-        raise KeyFault(f"cannot read {what}: not text") from None
+        raise KeyFault(f"cannot read {what}: not text", hint=hint) from None
     if not value:
-        raise KeyFault(f"cannot read {what}: it is empty")
+        raise KeyFault(f"cannot read {what}: it is empty", hint=hint)
     return value

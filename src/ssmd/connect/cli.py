@@ -8,7 +8,10 @@ import click
 
 from ssmd import bus
 from ssmd.config import Config, load
-from ssmd.connect.feed import FeedCapture, FeedCollector
+from ssmd.connect import shard as shards
+from ssmd.connect.feed import FeedCapture
+from ssmd.connect.metrics import FeedCollector
+from ssmd.connect.shard import Shard
 from ssmd.runtime import Role, run_role
 
 
@@ -20,23 +23,33 @@ from ssmd.runtime import Role, run_role
     "--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True,
     help="Folder of the embedded NATS server.",
 )  # fmt: skip
+@click.option("--shard", default="1/1", show_default=True, help="This part of the instruments.")
 @click.option("--health-addr", help="Serve /health /ready /metrics /status on host:port.")
 def connect(
-    env: str, feeds: tuple[str, ...], root: Path | None, data: Path, health_addr: str | None
+    env: str,
+    feeds: tuple[str, ...],
+    root: Path | None,
+    data: Path,
+    shard: str,
+    health_addr: str | None,
 ) -> None:
-    """Capture market data from exchanges onto NATS."""
+    """Capture market data from exchanges onto NATS.
+
+    Several connectors share the instruments of a feed with --shard 1/2, --shard 2/2.
+    """
+    part = shards.parse(shard)
     config = load(env, root=root, feeds=feeds)
 
     async def main(role: Role) -> None:
-        await capture(config, data, role)
+        await capture(config, data, role, part)
 
     run_role(main, name="connect", health_addr=health_addr, data=data)
 
 
-async def capture(config: Config, data: Path, role: Role) -> None:
+async def capture(config: Config, data: Path, role: Role, shard: Shard) -> None:
     """Capture the configured feeds until ``role.stop``."""
     async with bus.connect(config.env.transport, name="connect", data=data) as connection:
-        feeds = [FeedCapture(connection, config, feed) for feed in config.feeds.values()]
+        feeds = [FeedCapture(connection, config, feed, shard) for feed in config.feeds.values()]
         runnable = [feed for feed in feeds if feed.check_key()]
         FeedCollector(feeds, role.registry)
         role.status = lambda: {
@@ -50,13 +63,10 @@ async def capture(config: Config, data: Path, role: Role) -> None:
 
 
 def _health(feeds: list[FeedCapture], connection: bus.Bus) -> tuple[bool, dict[str, Any]]:
-    """Well while every feed that should run is live and NATS is there."""
-    states = {feed.feed.name: feed.status() for feed in feeds}
-    ill = {
-        name: status["detail"] or status["state"]
-        for name, status in states.items()
-        if status["state"] != "live"
-    }
+    """Well while every feed that should run is live, with every book right and no gap open, and
+    NATS is there."""
+    found = {feed.feed.name: feed.ill() for feed in feeds}
+    ill = {name: why for name, why in found.items() if why is not None}
     if not connection.connected:
         ill["nats"] = "not connected"
-    return not ill, {"feeds": {name: s["state"] for name, s in states.items()}, "ill": ill}
+    return not ill, {"ill": ill}

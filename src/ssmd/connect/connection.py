@@ -3,26 +3,34 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
+from picows import WSError
 
+from ssmd.connect.books import Books
+from ssmd.connect.commands import Commands
+from ssmd.connect.gaps import Gap
+from ssmd.connect.rest import Rest
+from ssmd.connect.retry import delay_s
+from ssmd.connect.silence import Silence
 from ssmd.connect.socket import Socket, open_socket
 from ssmd.connect.tape import Channel, Tape, connection_id
 from ssmd.errors import ExchangeError, ExchangeRefused, KeyFault
-from ssmd.exchanges.base import Answer, Command, Subscription
+from ssmd.exchanges.base import Subscription, Verdict
 from ssmd.message import Header
 from ssmd.runtime import backoff, wait
 
 log = logging.getLogger(__name__)
 
-REFUSED_RETRY_S = 60.0
 SILENT_AFTER_S = 60.0
 """No byte for so long: the socket is dead, whatever TCP thinks. Every venue sends something, or
 answers our keep-alive, well within."""
-ACK_TIMEOUT_S = 15.0
-COMMAND_SPACING_S = 0.02
+SNAPSHOT_S = 15.0
+"""How long a book's snapshot may take from the command that asks for it."""
+TICK_S = 0.25
+CLOCK_S = 5.0
 
 
 class Identity(Struct, frozen=True):
@@ -42,10 +50,14 @@ class Connection:
         secrets: Mapping[str, str],
         identity: Identity,
         on_full: Callable[[Socket], None],
+        rest: Rest,
+        stale_after_s: float,
+        on_listing: Callable[[], None],
     ) -> None:
         self.state = "connecting"
         self.detail: str | None = None
-        self.subscriptions = list(subscriptions)
+        self.books = Books(channel.gaps, SNAPSHOT_S)
+        self.commands = Commands(channel, subscriptions, self.books)
         self.retire = asyncio.Event()
         """Set when the feed needs this connection no longer."""
         self._channel = channel
@@ -54,35 +66,40 @@ class Connection:
         self._secrets = secrets
         self._identity = identity
         self._on_full = on_full
-        self._socket: Socket | None = None
-        self._request_id = 1
-        self._pending: dict[int, tuple[float, Command]] = {}
-        self._groups: dict[str, Subscription] = {}
-        self._tasks: asyncio.TaskGroup | None = None
-
-    @property
-    def symbols(self) -> set[str]:
-        return {symbol for wanted in self.subscriptions for symbol in wanted.symbols}
+        self._rest = rest
+        self._stale_after_s = stale_after_s
+        self._on_listing = on_listing
+        self._tape: Tape | None = None
+        self._silence: Silence | None = None
+        self._clocked = time.monotonic()
+        self._away: Gap | None = None
+        """From the last end that nobody wanted to when its books, or else data, are here again."""
+        self._ending = ""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` or ``retire``."""
         delays = backoff()
         while not (stop.is_set() or self.retire.is_set()):
-            delay: float | None = None
+            delay = 0.0
             try:
                 if await self._once(stop):
                     delays = backoff()
                 if stop.is_set() or self.retire.is_set():
                     break
-                self._turn("backoff", "the exchange closed the connection")
-            except (ExchangeRefused, KeyFault) as error:
-                self._turn("refused", error.message, error.hint)
-                delay = REFUSED_RETRY_S
-            except ExchangeError as error:
-                self._turn("backoff", error.message, error.hint)
+                self._turn("backoff", self._ending)
+                delay = next(delays)
+            except (ExchangeError, KeyFault) as error:
+                refused = isinstance(error, ExchangeRefused | KeyFault)
+                self._turn("refused" if refused else "backoff", error.message, error.hint)
+                delay = delay_s(error, next(delays))
             self._channel.stats.reconnects += 1
-            await self._pause(stop, next(delays) if delay is None else delay)
+            await self._pause(stop, delay)
         self.state = "closed"
+
+    @property
+    def well(self) -> bool:
+        """Data comes, and every book is right."""
+        return self.state == "live" and self.books.settled
 
     async def _pause(self, stop: asyncio.Event, delay_s: float) -> None:
         until = time.monotonic() + delay_s
@@ -100,38 +117,37 @@ class Connection:
 
     async def _once(self, stop: asyncio.Event) -> bool:
         """From opening to close; whether market data came."""
-        tape = Tape(self._channel, connection_id())
+        tape = self._tape = Tape(self._channel, connection_id())
         socket = Socket(
             tape, self._on_open, self._hear, self._is_full, self._exchange.max_frame_bytes
         )
         headers = self._exchange.handshake_headers(
             self._url, self._secrets, time.time_ns() // 1_000_000
         )
-        self._request_id = 1
-        self._pending.clear()
-        self._groups.clear()
         transport = await open_socket(self._url, headers, socket)
         cause = "closed"
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
-                chores = [
-                    tasks.create_task(self._subscribe(self.subscriptions)),
-                    tasks.create_task(self._keep_alive(socket)),
-                ]
+                self.commands.open(socket, tasks)
+                self._silence = Silence(
+                    self._channel, self.books, self._rest, tape, self._stale_after_s
+                )
+                keeping = tasks.create_task(self._keep_alive(socket))
+                watching = tasks.create_task(self._silence.run())
                 cause = await self._watch(socket, stop)
-                for chore in chores:
-                    chore.cancel()
-                self._tasks = None
+                self.commands.close()
+                keeping.cancel()
+                watching.cancel()
             try:
                 async with asyncio.timeout(5):
                     await transport.wait_disconnected()
             except TimeoutError:
                 transport.disconnect(False)
-            except Exception as error:  # picows re-raises here whatever broke the connection
+            except (WSError, OSError) as error:  # picows re-raises what broke the connection
                 cause, socket.fault = "protocol", f"{type(error).__name__}: {error}"
         finally:
-            self._socket = None
+            self.commands.close()
+            self._ending = socket.ending
             self._close_note(socket, cause)
         if socket.fault:
             raise ExchangeError(f"{self._url}: {socket.fault}")
@@ -140,7 +156,6 @@ class Connection:
     def _on_open(self, socket: Socket) -> None:
         transport = socket.transport
         assert transport is not None
-        self._socket = socket
         info = transport.underlying_transport.get_extra_info
         facts = {
             **self._identity.facts,
@@ -158,7 +173,24 @@ class Connection:
             "code": socket.close_code,
             "reason": socket.close_reason or socket.fault,
         }
+        socket.tape.clock()
         socket.tape.note("_disconnect", {k: v for k, v in facts.items() if v is not None})
+        if cause != "stopped" and socket.transport is not None:
+            self._lost_touch(socket.tape, cause)
+
+    def _lost_touch(self, tape: Tape, cause: str) -> None:
+        """All that comes until the next connection is missing."""
+        synced = [book.sym for book in self.books if book.state == "synced"]
+        if not synced and self._away is not None and self._away.id in self._channel.gaps.open:
+            return
+        self._away = self.books.doubt(
+            tape,
+            synced or [book.sym for book in self.books],
+            "disconnected",
+            time.monotonic(),
+            from_ns=tape.recv_ns,
+            end=cause,
+        )
 
     # --- while it is open -----------------------------------------------------------------------
 
@@ -173,11 +205,34 @@ class Connection:
                 socket.fault = f"silent for {SILENT_AFTER_S:g} s"
                 socket.disconnect()
                 return "silent"
-            self._check_pending(socket)
-            if socket.data and self.state != "live":
-                self._turn("live", None)
-            await wait(socket.closed, 0.25)
+            if self._silence is not None and self._silence.dead:
+                socket.fault = self._silence.dead
+                socket.disconnect()
+                return "mute"
+            self._tend(socket.tape)
+            if socket.data:
+                self._is_live(socket.tape)
+            await wait(socket.closed, TICK_S)
         return "closed"
+
+    def _is_live(self, tape: Tape) -> None:
+        if self.state != "live":
+            self._turn("live", None)
+        if self._away is not None and not self._away.books:
+            self._channel.gaps.end(tape, self._away, "lost")
+            self._away = None
+
+    def _tend(self, tape: Tape) -> None:
+        """What is late is asked for again."""
+        now = time.monotonic()
+        self.commands.check_pending(tape, now)
+        if self.commands.asked:
+            due = self.books.due(tape, now)
+            if due:
+                self.commands.repair(due)
+        if now - self._clocked >= CLOCK_S:
+            self._clocked = now
+            tape.clock()
 
     async def _keep_alive(self, socket: Socket) -> None:
         keepalive = self._exchange.keepalive
@@ -194,145 +249,16 @@ class Connection:
         self._on_full(socket)
         return True
 
-    def _hear(self, header: Header, payload: bytes) -> None:
-        if header.kind in ("ack", "error") and self._socket is not None:
-            for answer in self._exchange.answers(payload):
-                self._answered(answer, self._socket.tape)
-
-    # --- subscriptions --------------------------------------------------------------------------
-
-    async def _subscribe(self, subscriptions: Sequence[Subscription]) -> None:
-        for subscription in list(subscriptions):
-            for command in self._exchange.subscribe(subscription, self._request_id):
-                self._send(command, "_subscribe")
-                await asyncio.sleep(COMMAND_SPACING_S)
-
-    def _send(self, command: Command, note: str) -> None:
-        socket = self._socket
-        if socket is None:
-            return
-        wanted = command.subscription
-        facts = {
-            "channel": wanted.channel,
-            "symbols": list(wanted.symbols),
-            "depth": wanted.depth,
-            "request_id": self._request_id,
-        }
-        socket.tape.note(note, {key: value for key, value in facts.items() if value is not None})
-        if command.acked:
-            self._pending[self._request_id] = (time.monotonic() + ACK_TIMEOUT_S, command)
-        self._request_id += 1
-        socket.send(command.frame)
-
-    def _answered(self, answer: Answer, tape: Tape) -> None:
-        command = self._command_of(answer)
-        wanted = command.subscription if command else None
-        facts = {
-            "outcome": answer.outcome,
-            "channel": answer.channel or (wanted.channel if wanted else None),
-            "symbols": list(answer.symbols or (wanted.symbols if wanted else ())),
-            "request_id": answer.request_id,
-            "grp": answer.grp,
-            "message": answer.message,
-        }
-        tape.note("_ack", {key: value for key, value in facts.items() if value is not None})
-        if answer.outcome == "ok":
-            if answer.grp is not None and wanted is not None:
-                self._groups[answer.grp] = wanted
-            return
-        log.warning(
-            "%s: the exchange refuses %s %s: %s",
-            self._channel.feed,
-            facts["channel"] or "a command",
-            ", ".join(list(answer.symbols)[:5]),
-            answer.message,
-        )
-        if answer.lost:
-            self._resubscribe(answer, tape)
-
-    def _command_of(self, answer: Answer) -> Command | None:
-        """The command that an answer is for; by its number, else by channel."""
-        if answer.request_id is not None:
-            found = self._pending.pop(answer.request_id, None)
-            if (
-                found
-                and answer.symbols
-                and set(found[1].subscription.symbols) - set(answer.symbols)
-            ):
-                return self._keep_rest(answer.request_id, found, answer.symbols)
-            return found[1] if found else None
-        for number, (_, command) in self._pending.items():
-            if command.subscription.channel == answer.channel:
-                del self._pending[number]
-                if set(command.subscription.symbols) - set(answer.symbols):
-                    return self._keep_rest(number, (_, command), answer.symbols)
-                return command
-        return None
-
-    def _keep_rest(
-        self, number: int, pending: tuple[float, Command], symbols: Sequence[str]
-    ) -> Command:
-        """Kraken acknowledges each symbol of a command on its own: wait for the others."""
-        deadline, command = pending
-        wanted = command.subscription
-        rest = tuple(symbol for symbol in wanted.symbols if symbol not in set(symbols))
-        left = Command(command.frame, Subscription(wanted.channel, rest, wanted.depth))
-        self._pending[number] = (deadline, left)
-        return command
-
-    def _check_pending(self, socket: Socket) -> None:
-        now = time.monotonic()
-        for number, (deadline, command) in list(self._pending.items()):
-            if now > deadline:
-                del self._pending[number]
-                wanted = command.subscription
-                log.warning(
-                    "%s: no acknowledgement of %s for %d symbols",
-                    self._channel.feed,
-                    wanted.channel,
-                    len(wanted.symbols),
-                )
-                socket.tape.gap(
-                    "unacknowledged", channel=wanted.channel, symbols=list(wanted.symbols)
-                )
-
-    def _resubscribe(self, answer: Answer, tape: Tape) -> None:
-        """The exchange ended a subscription with messages lost: this one is asked for again."""
-        wanted = self._groups.pop(answer.grp or "", None)
-        tape.gap(
-            "lost",
-            grp=answer.grp,
-            reason=answer.message,
-            channel=wanted.channel if wanted else None,
-            symbols=list(wanted.symbols) if wanted else None,
-        )
-        if wanted is not None and self._tasks is not None:
-            self._tasks.create_task(self._subscribe([wanted]))
-
-    async def add(self, subscriptions: Sequence[Subscription]) -> None:
-        """Want more on this connection, from this moment and after each reconnect."""
-        self.subscriptions += subscriptions
-        if self._socket is not None:
-            await self._subscribe(subscriptions)
-
-    async def remove(self, symbols: set[str]) -> None:
-        """Want these symbols no longer."""
-        affected = [wanted for wanted in self.subscriptions if symbols.intersection(wanted.symbols)]
-        kept = [_without(wanted, symbols) for wanted in affected]
-        self.subscriptions = [w for w in self.subscriptions if w not in affected]
-        self.subscriptions += [wanted for wanted in kept if wanted.symbols]
-        for wanted in affected:
-            gone = tuple(symbol for symbol in wanted.symbols if symbol in symbols)
-            some = Subscription(wanted.channel, gone, wanted.depth)
-            grp = next((g for g, held in self._groups.items() if held == wanted), None)
-            for command in self._exchange.unsubscribe(some, self._request_id, grp):
-                self._send(command, "_unsubscribe")
-                await asyncio.sleep(COMMAND_SPACING_S)
-
-
-def _without(wanted: Subscription, symbols: set[str]) -> Subscription:
-    left = tuple(symbol for symbol in wanted.symbols if symbol not in symbols)
-    return Subscription(wanted.channel, left, wanted.depth)
+    def _hear(self, header: Header, payload: bytes, verdict: Verdict) -> None:
+        tape = self._tape
+        assert tape is not None
+        self.books.hear(tape, header, verdict, tape.mono_s)
+        if header.kind == "data" and self._silence is not None:
+            self._silence.data_s = tape.mono_s
+        if header.type in self._exchange.listing_types:
+            self._on_listing()
+        if header.kind in ("ack", "error"):
+            self.commands.hear(header, payload, tape)
 
 
 def _address(name: Any) -> str:

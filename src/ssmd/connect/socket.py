@@ -1,7 +1,6 @@
 """One WebSocket: picows' callbacks -> the tape, stamped where the bytes are read."""
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,21 +9,16 @@ from picows import (
     WSCloseCode,
     WSError,
     WSFrame,
-    WSHandshakeError,
-    WSInvalidURL,
     WSListener,
     WSMsgType,
     WSTransport,
     ws_connect,
 )
 
-from ssmd.connect.tape import Tape
-from ssmd.errors import ExchangeError, ExchangeRefused
-from ssmd.message import Header
+from ssmd.connect.refusal import explain, hung_up, shown
+from ssmd.connect.tape import Hear, Tape
 
 HANDSHAKE_TIMEOUT_S = 10.0
-REFUSALS = frozenset({400, 401, 403, 404, 410})
-"""Handshake answers that the same request will get again."""
 _WHOLE = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})
 
 
@@ -35,7 +29,7 @@ class Socket(WSListener):
         self,
         tape: Tape,
         opened: Callable[["Socket"], None],
-        hear: Callable[[Header, bytes], None],
+        hear: Hear,
         full: Callable[["Socket"], bool],
         max_bytes: int,
     ) -> None:
@@ -70,11 +64,19 @@ class Socket(WSListener):
             self._fragment(frame.get_payload_as_memoryview(), frame.fin, recv_ns, mono_ns)
         elif kind == WSMsgType.CLOSE:
             code = frame.get_close_code()
-            self.close_code = None if code is None else code.value
+            # picows says 0 where the exchange gave no code.
+            self.close_code = (code.value or None) if code is not None else None
             message = frame.get_close_message() or b""
             self.close_reason = bytes(message).decode(errors="replace") or None
             transport.send_close(code or WSCloseCode.OK)
             transport.disconnect()
+
+    @property
+    def ending(self) -> str:
+        """How the exchange closed the connection, in its own words."""
+        words = [str(self.close_code or ""), shown(self.close_reason or "")]
+        said = " ".join(word for word in words if word)
+        return f"the exchange closed the connection{f' ({said})' if said else ''}"
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.closed.set()
@@ -124,46 +126,19 @@ async def open_socket(url: str, headers: Mapping[str, str], socket: Socket) -> W
     """Raises ExchangeError, or ExchangeRefused where a retry cannot help."""
     options: dict[str, Any] = {"extra_headers": dict(headers)} if headers else {}
     try:
-        transport, _ = await ws_connect(
-            lambda: socket,
-            url,
-            websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
-            max_redirects=0,
-            max_frame_size=socket._max_bytes + 16,
-            enable_auto_pong=True,
-            **options,
-        )
+        # picows' own time-out begins when TCP and TLS are through, which may take minutes.
+        async with asyncio.timeout(HANDSHAKE_TIMEOUT_S * 1.5):
+            transport, _ = await ws_connect(
+                lambda: socket,
+                url,
+                websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+                max_redirects=0,
+                max_frame_size=socket._max_bytes + 16,
+                enable_auto_pong=True,
+                **options,
+            )
     except (WSError, OSError, TimeoutError, ValueError) as error:
         raise explain(url, error) from error
+    if socket.transport is None:  # picows hands on a connection that ended in its handshake
+        raise hung_up(url)
     return transport
-
-
-def explain(url: str, error: Exception) -> ExchangeError:
-    """What went wrong at opening, told apart into worth a retry and not."""
-    where = url.partition("?")[0]
-    if isinstance(error, WSInvalidURL):
-        return ExchangeRefused(f"{where} is no WebSocket URL", hint="see the feed's endpoint")
-    if isinstance(error, WSHandshakeError) and error.response is not None:
-        return _explain_status(where, int(error.response.status), error)
-    if isinstance(error, ssl.SSLError):
-        return ExchangeError(f"TLS with {where} failed: {error.reason or error}")
-    if isinstance(error, TimeoutError):
-        return ExchangeError(f"{where} did not answer in {HANDSHAKE_TIMEOUT_S:g} s")
-    reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-    return ExchangeError(f"cannot reach {where}: {reason}")
-
-
-def _explain_status(where: str, status: int, error: WSHandshakeError) -> ExchangeError:
-    if 300 <= status < 400:
-        target = error.response.headers.get("Location") if error.response is not None else None
-        return ExchangeRefused(
-            f"{where} redirects to {target or 'elsewhere'} ({status}), which is not followed",
-            hint="put the address it moved to into the feed's endpoint",
-        )
-    if status in (401, 403):
-        return ExchangeRefused(
-            f"{where} refused us ({status})", hint="check the key of this feed, and the clock"
-        )
-    if status in REFUSALS:
-        return ExchangeRefused(f"{where} answered {status}", hint="see the feed's endpoint")
-    return ExchangeError(f"{where} answered {status}")

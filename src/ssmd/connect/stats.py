@@ -44,21 +44,13 @@ class Ages:
         return round(_BOUNDS_MS[-1], 2)
 
 
-class Stats:
-    """Totals of one feed since the process started."""
+class Counts:
+    """How many messages of market data were checked, and what came out."""
 
     def __init__(self) -> None:
-        self.messages = 0
-        self.bytes = 0
-        self.by_type: Counter[str] = Counter()
-        self.gaps = 0
         self.verified = 0
         self.unverified = 0
         self.broken = 0
-        self.unreadable = 0
-        """Messages that a check could not read: kept, but not what the exchange documents."""
-        self.reconnects = 0
-        self.ages = Ages()
 
     def judge(self, verdict: Verdict) -> None:
         if verdict.state == "verified":
@@ -68,17 +60,38 @@ class Stats:
         else:
             self.broken += 1
 
+    def as_dict(self) -> dict[str, int]:
+        return {
+            "messages": self.verified + self.unverified + self.broken,
+            "verified": self.verified,
+            "unverified": self.unverified,
+            "broken": self.broken,
+        }
+
+
+class Stats(Counts):
+    """Totals of one feed since the process started."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages = 0
+        self.bytes = 0
+        self.by_type: Counter[str] = Counter()
+        self.gaps = 0
+        self.unreadable = 0
+        """Messages that a check could not read: kept, but not what the exchange documents."""
+        self.reconnects = 0
+        self.ages = Ages()
+
     def as_dict(self) -> dict[str, Any]:
         return {
+            **super().as_dict(),
             "messages": self.messages,
             "bytes": self.bytes,
             "age_ms_p50": self.ages.quantile_ms(0.50),
             "age_ms_p99": self.ages.quantile_ms(0.99),
             "negative_ages": self.ages.negative,
             "gaps": self.gaps,
-            "verified": self.verified,
-            "unverified": self.unverified,
-            "broken": self.broken,
             "unreadable": self.unreadable,
             "reconnects": self.reconnects,
             "types": dict(self.by_type),

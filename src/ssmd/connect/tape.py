@@ -12,16 +12,22 @@ from msgspec import UNSET
 
 from ssmd import message as wire
 from ssmd.bus import Publisher
-from ssmd.connect.stats import Stats
+from ssmd.connect.gaps import Gaps
+from ssmd.connect.stats import Counts, Stats
 from ssmd.errors import SsmdError
-from ssmd.exchanges.base import Exchange, Fault
+from ssmd.exchanges.base import UNVERIFIED, Exchange, Top, Verdict
 from ssmd.message import Header, Message
 
 log = logging.getLogger(__name__)
 
+Hear = Callable[[Header, bytes, Verdict], None]
+"""Gets each frame or element that is not idle: its header, its bytes, what its check found."""
+
 ENVELOPE_BYTES = 2048
 """More than the other fields of a message and its header take."""
 _SUBJECTS_KEPT = 100_000
+UNREADABLE = (SsmdError, msgspec.MsgspecError, ArithmeticError, ValueError)
+"""What a check raises at a message that is not as documented."""
 _NOT_JSON = frozenset({wire.TEXT, wire.BINARY})
 
 
@@ -42,6 +48,7 @@ class Channel:
         self.publisher = publisher
         self.max_line = max_payload - ENVELOPE_BYTES
         self.stats = Stats()
+        self.gaps = Gaps(self.stats)
         self._subjects: dict[tuple[str, str | None], str] = {}
 
     def subject(self, type_: str, sym: str | None) -> str:
@@ -61,6 +68,13 @@ class Tape:
     def __init__(self, channel: Channel, conn: str) -> None:
         self.conn = conn
         self.frames = 0
+        self.recv_ns = time.time_ns()
+        self.previous_ns = self.recv_ns
+        """Receive times of the latest frame and of the one before it."""
+        self.mono_s = time.monotonic()
+        """Monotonic receive time of the latest frame."""
+        self.counts = Counts()
+        """Since the last ``_clock``."""
         self._notes = 0
         self._channel = channel
         self._stats = channel.stats
@@ -72,10 +86,12 @@ class Tape:
         payload: bytes,
         recv_ns: int,
         mono_ns: int,
-        hear: Callable[[Header, bytes], None],
+        hear: Hear,
     ) -> bool:
-        """Keep one frame; ``hear`` gets each header with its bytes. Whether it was market data."""
+        """Keep one frame. Whether it was market data."""
         self.frames += 1
+        self.previous_ns, self.recv_ns = self.recv_ns, recv_ns
+        self.mono_s = mono_ns / 1e9
         elements = wire.split_array(payload) if payload[:1] in b"[ \t\r\n" else None
         if not elements:
             return self._element(payload, 0, 0, recv_ns, mono_ns, hear)
@@ -91,7 +107,7 @@ class Tape:
         parts: int,
         recv_ns: int,
         mono_ns: int,
-        hear: Callable[[Header, bytes], None],
+        hear: Hear,
     ) -> bool:
         header = self._exchange.classify(payload)
         type_, sym, ts_ns, seq, grp, kind = header
@@ -125,8 +141,7 @@ class Tape:
             )
         self._count(type_, len(payload), ts_ns, recv_ns)
         if kind != "idle":
-            self._check(header, payload)
-            hear(header, payload)
+            hear(header, payload, self._check(header, payload))
         return kind == "data"
 
     def note(self, type_: str, facts: dict[str, Any], sym: str | None = None) -> None:
@@ -150,12 +165,6 @@ class Tape:
         )
         self._stats.by_type[type_] += 1
 
-    def gap(self, cause: str, sym: str | None = None, **facts: Any) -> None:
-        """Something is missing, and this is known of it."""
-        self._stats.gaps += 1
-        known = {"cause": cause, "conn": self.conn, "after_n": self.frames, "sym": sym, **facts}
-        self.note("_gap", {key: value for key, value in known.items() if value is not None}, sym)
-
     def _count(self, type_: str, size: int, ts_ns: int | None, recv_ns: int) -> None:
         stats = self._stats
         stats.messages += 1
@@ -164,36 +173,39 @@ class Tape:
         if ts_ns is not None:
             stats.ages.add(recv_ns - ts_ns)
 
-    def _check(self, header: Header, payload: bytes) -> None:
+    def _check(self, header: Header, payload: bytes) -> Verdict:
         """Continuity after the message is on its way: a check never decides whether it is kept."""
         try:
             verdict = self._continuity.check(header, payload)
-        except (SsmdError, msgspec.MsgspecError, ArithmeticError, ValueError) as error:
+        except UNREADABLE as error:
             if not self._stats.unreadable:
                 log.warning("a %s message is not as documented: %s", header.type, error)
             self._stats.unreadable += 1
-            self._stats.unverified += 1
-            return
+            verdict = UNVERIFIED
         if header.kind == "data":
             self._stats.judge(verdict)
-        for fault in verdict.faults:
-            self._broken(fault)
-
-    def _broken(self, fault: Fault) -> None:
-        self.gap(
-            fault.cause,
-            fault.sym,
-            grp=fault.grp,
-            first_seq=fault.first_seq,
-            last_seq=fault.last_seq,
-        )
+            self.counts.judge(verdict)
+        return verdict
 
     def _oversize(self, payload: bytes, header: Header) -> None:
         log.warning("a frame of %d bytes is more than NATS takes; noted as a gap", len(payload))
-        self.gap(
-            "oversize",
-            header.sym,
-            bytes=len(payload),
-            sha256=hashlib.sha256(payload).hexdigest(),
-            frame_type=header.type,
-        )
+        facts = {
+            "bytes": len(payload),
+            "sha256": hashlib.sha256(payload).hexdigest(),
+            "frame_type": header.type,
+        }
+        self._channel.gaps.lost(self, "oversize", sym=header.sym, n=self.frames, **facts)
+
+    @property
+    def paused(self) -> bool:
+        """The exchange says that it is closed for now."""
+        return self._continuity.paused
+
+    def top(self, sym: str) -> Top | None:
+        """The best levels of the book that the checks hold; None where they hold none."""
+        return self._continuity.top(sym)
+
+    def clock(self, **facts: Any) -> None:
+        """A ``_clock``: what was captured and checked on this connection since the one before."""
+        self.note("_clock", {**self.counts.as_dict(), **facts})
+        self.counts = Counts()

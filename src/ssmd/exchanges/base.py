@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from ssmd.instrument import Instrument
-from ssmd.message import AnyRecord, Header, Message
+from ssmd.message import AnyRecord, BookSnapshot, Header, Level, Message
 
 
 class Keepalive(Struct, frozen=True):
@@ -68,6 +68,8 @@ class Request(Struct, frozen=True):
 
     path: str
     query: Mapping[str, str] = {}
+    context: tuple[str, ...] = ()
+    """What the exchange's file wants to know again when it reads the answer."""
 
 
 class Page(Struct, frozen=True):
@@ -77,12 +79,19 @@ class Page(Struct, frozen=True):
     next: Request | None = None
 
 
+class TradesPage(Struct, frozen=True):
+    """Trades out of one REST answer, each with its own bytes, and the call for the next page."""
+
+    trades: Sequence[tuple[Header, bytes]]
+    next: Request | None = None
+
+
 class Fault(Struct, frozen=True, gc=False):
     """One thing that a check found wrong with a message, or with what is missing before it."""
 
     cause: str
     """Stable word: ``sequence``, ``checksum``, ``crossed``, ``negative``, ``top``, ``hash``,
-    ``unmatched``."""
+    ``unmatched``, ``unreadable``."""
     sym: str | None = None
     grp: str | None = None
     first_seq: int | None = None
@@ -104,6 +113,8 @@ class Verdict(Struct, frozen=True, gc=False):
     faults: tuple[Fault, ...] = ()
     synced: tuple[str, ...] = ()
     """Instruments whose books begin anew with the snapshot in this message."""
+    voided: tuple[str, ...] = ()
+    """Instruments whose books are over, by the exchange's rules; it sends new ones unasked."""
     touched: tuple[str, ...] = ()
     """Instruments, as subscriptions name them, that the message is about, where that is not the
     header's ``sym`` alone."""
@@ -118,8 +129,19 @@ def broken(*faults: Fault) -> Verdict:
     return Verdict("broken", faults)
 
 
+Top = tuple[Level | None, Level | None]
+"""Best bid and best ask; None for an empty side."""
+
+
 class Continuity(Protocol):
     """The checks of one connection, fed with each of its data messages in order."""
+
+    paused: bool
+    """The exchange said on this connection that it is closed for now (Kraken's ``status``)."""
+
+    def top(self, sym: str) -> Top | None:
+        """The top of the book held for the instrument; None where none is, or not for sure."""
+        ...
 
     def check(self, header: Header, frame: bytes) -> Verdict:
         """``frame`` is the frame or array element that ``header`` was read from."""
@@ -140,6 +162,8 @@ class Exchange(Protocol):
     """The channel that carries the books."""
     key_fields: tuple[str, ...]
     """Names of the secrets that the handshake needs, () where none is."""
+    listing_types: frozenset[str]
+    """Messages that tell of instruments that are new or gone."""
     max_symbols_per_connection: int
     max_frame_bytes: int
 
@@ -195,6 +219,26 @@ class Exchange(Protocol):
 
     def continuity(self) -> Continuity:
         """Fresh checks for one new connection."""
+        ...
+
+    def book_request(self, symbol: str) -> Request:
+        """The REST call for one book."""
+        ...
+
+    def book_answer(self, symbol: str, body: bytes) -> BookSnapshot:
+        """Read its answer. Raises ExchangeError where it is not what the venue documents."""
+        ...
+
+    def trades_request(self, symbol: str, since_ns: int, until_ns: int) -> Request | None:
+        """The REST call for trades of the past; None where the venue has none."""
+        ...
+
+    def trades_answer(self, request: Request, body: bytes) -> TradesPage:
+        """Read its answer. Raises ExchangeError where it is not what the venue documents."""
+        ...
+
+    def quiet(self, now_ns: int) -> bool:
+        """Whether the venue's calendar says that no data is to be expected at this time."""
         ...
 
     def instruments_request(self, filter: Mapping[str, str]) -> Request:

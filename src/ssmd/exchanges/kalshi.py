@@ -6,83 +6,72 @@ updates and snapshots consume numbers. ``delta_fp`` is a signed change. Both sid
 bids: a NO bid at p is a YES ask at 1 - p. A side that is empty is absent.
 """
 
-import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Meta, Struct
 
 from ssmd import message as wire
-from ssmd.book import Book
-from ssmd.errors import ContractError, ExchangeError, KeyFault
-from ssmd.exchanges import kalshi_records
+from ssmd.errors import ConfigError, ContractError, KeyFault
+from ssmd.exchanges import kalshi_records, kalshi_rest
 from ssmd.exchanges.base import (
-    UNVERIFIED,
-    VERIFIED,
     Answer,
     Command,
     Continuity,
-    Fault,
     Keepalive,
     Page,
     Plan,
     Request,
     Subscription,
-    Verdict,
-    broken,
+    TradesPage,
 )
+from ssmd.exchanges.kalshi_answers import ACKS, answers
+from ssmd.exchanges.kalshi_continuity import KalshiContinuity
+from ssmd.exchanges.kalshi_signature import signature
+from ssmd.exchanges.loose import int64, no_object, text
 from ssmd.exchanges.packing import pack
-from ssmd.exchanges.times import NS_PER_MS, NS_PER_S
-from ssmd.message import AnyRecord, Header, Message
+from ssmd.exchanges.times import NS_PER_MS, NS_PER_S, ms_ns
+from ssmd.message import AnyRecord, BookSnapshot, Header, Message
 
 _MARKET_CHANNELS = ("ticker", "trade", "orderbook_delta")
-_ACKS = frozenset({"subscribed", "unsubscribed", "ok"})
-_BOOK_TYPES = frozenset({"orderbook_snapshot", "orderbook_delta"})
-LOST: Final = frozenset({10, 25})
-"""Channel error and subscription buffer overflow: the subscription is over, messages are lost."""
-FATAL: Final = frozenset({2, 3, 5, 8, 9, 11, 14})
-"""The same command will be refused again."""
+_THURSDAY: Final = 3
+_MOST_MS: Final = (2**63 - 1) // NS_PER_MS
+_MOST_S: Final = (2**63 - 1) // NS_PER_S
+
+# Integers of the wire contract have 64 bits: greater ones are looked at one by one.
+_Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+_Ms = Annotated[int, Meta(ge=-_MOST_MS, le=_MOST_MS)]
+_S = Annotated[int, Meta(ge=-_MOST_S, le=_MOST_S)]
 
 
 class _Msg(Struct, gc=False):
     market_ticker: str | None = None
-    ts_ms: int | None = None
-    ts: int | str | None = None
+    ts_ms: _Ms | None = None
+    ts: _S | str | None = None
 
 
 class _Frame(Struct, gc=False):
     type: str | None = None
-    sid: int | None = None
-    seq: int | None = None
+    sid: _Int | None = None
+    seq: _Int | None = None
     msg: _Msg | None = None
 
 
 class _Loose(Struct, gc=False):
     type: Any = None
-
-
-class _AckMsg(Struct, gc=False):
-    channel: str | None = None
-    sid: int | None = None
-    code: int | None = None
-    msg: str | None = None
-    market_ticker: str | None = None
-    market_tickers: list[str] = []
-
-
-class _Ack(Struct, gc=False):
-    type: str | None = None
-    id: int | None = None
-    sid: int | None = None
-    msg: _AckMsg | None = None
+    sid: Any = None
+    seq: Any = None
+    msg: Any = None
 
 
 _frame = msgspec.json.Decoder(_Frame).decode
 _loose = msgspec.json.Decoder(_Loose).decode
-_ack = msgspec.json.Decoder(_Ack).decode
 
 
 class Kalshi:
@@ -93,6 +82,7 @@ class Kalshi:
     """The server pings every 10 s; there is no ping of the application's."""
     channels: tuple[str, ...] = ("market_lifecycle_v2", "ticker", "trade", "orderbook_delta")
     book_channel = "orderbook_delta"
+    listing_types = frozenset({"market_lifecycle_v2"})
     key_fields: tuple[str, ...] = ("api_key", "private_key")
     max_symbols_per_connection = 1000
     max_frame_bytes = 64 * 1024 * 1024
@@ -100,19 +90,17 @@ class Kalshi:
     def handshake_headers(
         self, url: str, secrets: Mapping[str, str], now_ms: int
     ) -> dict[str, str]:
-        """RSA-PSS (SHA-256, salt as long as the digest) or Ed25519 over ``{ms}GET{path}``."""
+        """Signed over ``{ms}GET{path}``."""
         for field in self.key_fields:
             if not secrets.get(field):
                 raise KeyFault(
                     f"the Kalshi key lacks {field}", hint="see `keys` of the environment"
                 )
-        text = f"{now_ms}GET{urlsplit(url).path}".encode()
+        signed = f"{now_ms}GET{urlsplit(url).path}"
         return {
             "KALSHI-ACCESS-KEY": secrets["api_key"],
             "KALSHI-ACCESS-TIMESTAMP": str(now_ms),
-            "KALSHI-ACCESS-SIGNATURE": base64.b64encode(
-                _sign(secrets["private_key"], text)
-            ).decode(),
+            "KALSHI-ACCESS-SIGNATURE": signature(secrets["private_key"], signed),
         }
 
     def plan(
@@ -123,9 +111,17 @@ class Kalshi:
         depth: int | None = None,
         per_connection: int | None = None,
     ) -> list[Plan]:
+        """Without symbols: each channel for all markets. Raises ConfigError where there is no such
+        subscription."""
+        if not symbols and self.book_channel in channels:
+            raise ConfigError(
+                "Kalshi has no order books of all markets: orderbook_delta needs instruments",
+                hint="name symbols or a filter under instruments, or leave orderbook_delta out",
+            )
+        per_market = _MARKET_CHANNELS if symbols else ()
         return pack(
-            [channel for channel in channels if channel in _MARKET_CHANNELS],
-            [channel for channel in channels if channel not in _MARKET_CHANNELS],
+            [channel for channel in channels if channel in per_market],
+            [channel for channel in channels if channel not in per_market],
             symbols,
             per_connection or self.max_symbols_per_connection,
         )
@@ -185,7 +181,7 @@ class Kalshi:
         if not kind:
             return Header(wire.UNKNOWN, kind="idle")
         group = None if head.sid is None else str(head.sid)
-        if kind in _ACKS:
+        if kind in ACKS:
             return Header(kind, None, None, head.seq, group, "ack")
         if kind == "error":
             return Header(kind, None, None, head.seq, group, "error")
@@ -200,128 +196,69 @@ class Kalshi:
         return Header(kind, msg.market_ticker, ts_ns, head.seq, group)
 
     def answers(self, frame: bytes) -> list[Answer]:
-        try:
-            ack = _ack(frame)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return []
-        if ack.type not in _ACKS and ack.type != "error":
-            return []
-        msg = ack.msg or _AckMsg()
-        sid = ack.sid if ack.sid is not None else msg.sid
-        failed = ack.type == "error"
-        tickers = msg.market_tickers or ([msg.market_ticker] if msg.market_ticker else [])
-        return [
-            Answer(
-                outcome="error" if failed else "ok",
-                request_id=ack.id,
-                channel=msg.channel,
-                symbols=tuple(tickers),
-                grp=None if sid is None else str(sid),
-                message=f"{msg.code}: {msg.msg}" if failed else None,
-                fatal=failed and msg.code in FATAL,
-                lost=failed and msg.code in LOST,
-            )
-        ]
+        return answers(frame)
 
     def records(self, message: Message) -> Iterable[AnyRecord]:
         if message.raw is UNSET:
             return ()
         try:
             return list(kalshi_records.records(message, bytes(message.raw)))
-        except (msgspec.MsgspecError, UnicodeDecodeError, ArithmeticError) as error:
+        except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError) as error:
             raise ContractError(f"not a kalshi {message.type} message: {error}") from error
 
     def continuity(self) -> Continuity:
         return KalshiContinuity()
 
     def instruments_request(self, filter: Mapping[str, str]) -> Request:
-        return Request("/markets", {"limit": "1000", **filter})
+        return kalshi_rest.instruments_request(filter)
 
     def instruments_page(self, request: Request, body: bytes) -> Page:
-        try:
-            instruments, cursor = kalshi_records.markets(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise ExchangeError(f"kalshi markets: unexpected answer: {error}") from error
-        after = Request(request.path, {**request.query, "cursor": cursor}) if cursor else None
-        return Page(instruments, after)
+        return kalshi_rest.instruments_page(request, body)
+
+    def book_request(self, symbol: str) -> Request:
+        """The REST call for one book."""
+        return kalshi_rest.book_request(symbol)
+
+    def book_answer(self, symbol: str, body: bytes) -> BookSnapshot:
+        """The book in an answer; raises ExchangeError."""
+        return kalshi_rest.book_answer(symbol, body)
+
+    def trades_request(self, symbol: str, since_ns: int, until_ns: int) -> Request | None:
+        """The first REST call for the trades of a span; the answer may go beyond it by seconds."""
+        return kalshi_rest.trades_request(symbol, since_ns, until_ns)
+
+    def trades_answer(self, request: Request, body: bytes) -> TradesPage:
+        """The trades in an answer; raises ExchangeError."""
+        return kalshi_rest.trades_answer(request, body)
+
+    def quiet(self, now_ns: int) -> bool:
+        """Trading pauses on Thursdays from 03:00 to 05:00 in New York."""
+        local = datetime.fromtimestamp(now_ns // NS_PER_S, _new_york())
+        return local.weekday() == _THURSDAY and 3 <= local.hour < 5
+
+
+@cache
+def _new_york() -> ZoneInfo:
+    return ZoneInfo("America/New_York")
 
 
 def _classify_loosely(frame: bytes) -> Header:
-    """A frame whose fields are not of the documented types: kept under what it calls itself."""
+    """A frame whose fields are not of the documented types."""
     try:
         head = _loose(frame)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Header(wire.TEXT if wire.is_utf8(frame) else wire.BINARY, kind="idle")
-    named = isinstance(head.type, str) and head.type
-    return Header(head.type if named else wire.UNKNOWN, kind="idle")
-
-
-def _sign(pem: str, text: bytes) -> bytes:
-    # Imported late: only Kalshi signs, and the import costs a tenth of a second.
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    try:
-        key = load_pem_private_key(pem.encode(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        # Not chained: the parser's own message may quote the key.
-        raise KeyFault(
-            "the Kalshi private key cannot be read", hint="it must be an unencrypted PEM key"
-        ) from None
-    if isinstance(key, rsa.RSAPrivateKey):
-        pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.DIGEST_LENGTH)
-        return key.sign(text, pss, hashes.SHA256())
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        return key.sign(text)
-    raise KeyFault("the Kalshi private key is neither RSA nor Ed25519")
-
-
-class KalshiContinuity:
-    """Sequences per sid, and the books' invariants, of one connection."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, int] = {}
-        self._books: dict[str, Book] = {}
-
-    def check(self, header: Header, frame: bytes) -> Verdict:
-        sequence = self._check_sequence(header)
-        if sequence.state == "broken" and header.grp is not None:
-            # The number may have been any market's: no book of the sid can be trusted.
-            self._books.clear()
-        if header.type in _BOOK_TYPES and header.sym is not None:
-            book = self._check_book(header, frame)
-            if book.state == "broken" and sequence.state != "broken":
-                return book
-        return sequence
-
-    def _check_sequence(self, header: Header) -> Verdict:
-        group, seq = header.grp, header.seq
-        if group is None or seq is None:
-            return UNVERIFIED
-        last = self._last.get(group)
-        self._last[group] = seq
-        if last is None:
-            return UNVERIFIED
-        if seq != last + 1:
-            return broken(Fault("sequence", header.sym, group, last + 1, seq - 1))
-        return VERIFIED
-
-    def _check_book(self, header: Header, frame: bytes) -> Verdict:
-        sym = header.sym or ""
-        book = self._books.get(sym)
-        if header.type == "orderbook_snapshot":
-            book = self._books[sym] = Book()
-            kalshi_records.apply(book, header.type, frame)
-            return VERIFIED
-        if book is None:
-            return UNVERIFIED
-        size = kalshi_records.apply(book, header.type, frame)
-        if size < 0:
-            del self._books[sym]
-            return broken(Fault("negative", sym, header.grp, books=(sym,)))
-        return VERIFIED
+        return no_object(frame)
+    kind, sid, seq = text(head.type), int64(head.sid), int64(head.seq)
+    if not kind:
+        return Header(wire.UNKNOWN, kind="idle")
+    group = None if sid is None else str(sid)
+    if kind in ACKS or kind == "error":
+        return Header(kind, None, None, seq, group, "error" if kind == "error" else "ack")
+    msg = head.msg if isinstance(head.msg, dict) else {}
+    ts_ms = int64(msg.get("ts_ms"))
+    if ts_ms is None and (ts_s := int64(msg.get("ts"))) is not None:
+        ts_ms = ts_s * 1000
+    return Header(kind, text(msg.get("market_ticker")), ms_ns(ts_ms), seq, group)
 
 
 KALSHI = Kalshi()

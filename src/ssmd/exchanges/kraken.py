@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw, Struct
 
 from ssmd import message as wire
 from ssmd.errors import ConfigError, ContractError, ExchangeError
+from ssmd.exchanges import kraken_rest
 from ssmd.exchanges.base import (
     Answer,
     Command,
@@ -22,15 +23,16 @@ from ssmd.exchanges.base import (
     Plan,
     Request,
     Subscription,
+    TradesPage,
 )
 from ssmd.exchanges.kraken_continuity import DEPTHS, KrakenContinuity
 from ssmd.exchanges.kraken_records import decode_asset_pairs, records, to_instrument
 from ssmd.exchanges.packing import pack
 from ssmd.exchanges.times import rfc3339_ns
-from ssmd.message import AnyRecord, Header, Message
+from ssmd.message import AnyRecord, BookSnapshot, Header, Message
 
 SYMBOLS_PER_COMMAND: Final = 100
-_IDLE: Final = frozenset({"heartbeat", "status"})
+_KINDS: Final[Mapping[str, Literal["idle", "status"]]] = {"heartbeat": "idle", "status": "status"}
 _SYMBOL_CHANNELS: Final = ("ticker", "trade", "book")
 _FATAL: Final = ("not supported", "unsupported", "invalid", "not found")
 
@@ -79,6 +81,7 @@ class Kraken:
     keepalive: Keepalive | None = Keepalive(30.0, b'{"method":"ping"}')
     channels: tuple[str, ...] = ("instrument", "ticker", "trade", "book")
     book_channel = "book"
+    listing_types = frozenset({"instrument"})
     key_fields: tuple[str, ...] = ()
     max_symbols_per_connection = 400
     max_frame_bytes = 64 * 1024 * 1024
@@ -146,10 +149,10 @@ class Kraken:
             head = _frame(frame)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return _classify_loosely(frame)
-        if head.channel is None:
+        if not head.channel:
             return _classify_reply(head)
-        if head.channel in _IDLE:
-            return Header(head.channel, kind="idle")
+        if head.channel in _KINDS:
+            return Header(head.channel, kind=_KINDS[head.channel])
         if not isinstance(head.data, list) or not head.data:
             return Header(head.channel)
         sym = head.data[0].symbol
@@ -192,6 +195,25 @@ class Kraken:
     def continuity(self) -> Continuity:
         return KrakenContinuity()
 
+    def book_request(self, symbol: str) -> Request:
+        return kraken_rest.book_request(symbol)
+
+    def book_answer(self, symbol: str, body: bytes) -> BookSnapshot:
+        """The book in an answer; raises ExchangeError."""
+        return kraken_rest.book_answer(symbol, body)
+
+    def trades_request(self, symbol: str, since_ns: int, until_ns: int) -> Request | None:
+        return kraken_rest.trades_request(symbol, since_ns, until_ns)
+
+    def trades_answer(self, request: Request, body: bytes) -> TradesPage:
+        """The trades in an answer; raises ExchangeError."""
+        return kraken_rest.trades_answer(request, body)
+
+    def quiet(self, now_ns: int) -> bool:
+        """Markets trade at all hours; maintenance is told on the ``status`` channel, where there
+        is one."""
+        return False
+
     def instruments_request(self, filter: Mapping[str, str]) -> Request:
         return Request("/AssetPairs", dict(filter))
 
@@ -221,7 +243,7 @@ def _classify_loosely(frame: bytes) -> Header:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _classify_stranger(frame)
     if isinstance(head.channel, str) and head.channel:
-        return Header(head.channel, kind="idle" if head.channel in _IDLE else "data")
+        return Header(head.channel, kind=_KINDS.get(head.channel, "data"))
     name = head.method
     return Header(name if isinstance(name, str) and name else wire.UNKNOWN, kind="idle")
 

@@ -9,13 +9,14 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from ssmd.exchanges.base import UNVERIFIED, VERIFIED, Fault, Verdict, broken
+from ssmd.exchanges.base import UNVERIFIED, VERIFIED, Fault, Top, Verdict, broken
 from ssmd.exchanges.kraken_records import (
     BookEntry,
     LevelEntry,
     TradeEntry,
     decode_book,
     decode_instruments,
+    decode_status,
     decode_trades,
 )
 from ssmd.message import Header, Level
@@ -23,7 +24,6 @@ from ssmd.message import Header, Level
 DEPTHS: Final = (10, 25, 100, 500, 1000)
 CHECKED_LEVELS: Final = 10
 _MOST_DIGITS: Final = 60
-_RANK: Final = {"verified": 0, "unverified": 1, "broken": 2}
 
 Widths = tuple[int, int]
 """Decimals of prices and sizes."""
@@ -147,6 +147,14 @@ class _Book:
         self.synced = False
 
     @property
+    def top(self) -> Top:
+        bids, asks = self.bids, self.asks
+        return (
+            bids.sizes[bids.prices[-1]] if bids.prices else None,
+            asks.sizes[asks.prices[0]] if asks.prices else None,
+        )
+
+    @property
     def crossed(self) -> bool:
         bids, asks = self.bids.prices, self.asks.prices
         return bool(bids and asks) and bids[-1] >= asks[0]
@@ -185,16 +193,23 @@ class KrakenContinuity:
         self._depths: dict[str, int] = {}
         self._widths: dict[str, Widths] = {}
         self._trade_ids: dict[str, int] = {}
+        self.paused = False
+
+    def top(self, sym: str) -> Top | None:
+        book = self._books.get(sym)
+        return book.top if book is not None and book.synced else None
 
     def check(self, header: Header, frame: bytes) -> Verdict:
         if header.type == "book":
-            return self._check_book(frame)
+            return self._check_book(header, frame)
         if header.type == "trade":
             return self._check_trades(frame)
         if header.type == "instrument":
             self._learn_widths(frame)
         elif header.kind == "ack":
             self._learn_ack(frame)
+        elif header.type == "status":
+            self._learn_status(frame)
         return UNVERIFIED
 
     # --- what other messages tell ---------------------------------------------------------------
@@ -214,6 +229,12 @@ class KrakenContinuity:
         elif result.channel == "book" and result.depth:
             self._depths[result.symbol] = result.depth
 
+    def _learn_status(self, frame: bytes) -> None:
+        """While the system is not ``online`` (maintenance, cancel_only, post_only) little or
+        nothing is to be expected."""
+        for system in decode_status(frame).data:
+            self.paused = system.system in ("maintenance", "cancel_only")
+
     def _learn_widths(self, frame: bytes) -> None:
         for pair in decode_instruments(frame).data.pairs:
             if pair.price_precision is not None and pair.qty_precision is not None:
@@ -221,9 +242,35 @@ class KrakenContinuity:
 
     # --- books ----------------------------------------------------------------------------------
 
-    def _check_book(self, frame: bytes) -> Verdict:
-        decoded = decode_book(frame)
-        return _worst([self._check_entry(decoded.type, entry) for entry in decoded.data])
+    def _check_book(self, header: Header, frame: bytes) -> Verdict:
+        try:
+            decoded = decode_book(frame)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            spoilt = self._unreadable(header.sym)
+            if not spoilt.faults:
+                raise
+            return spoilt
+        entries = decoded.data
+        verdict = _merged([self._check_entry(decoded.type, entry) for entry in entries])
+        if decoded.type != "snapshot" and len(entries) == 1:
+            return verdict
+        synced = (
+            [e.symbol for e in entries if self._books[e.symbol].synced]
+            if (decoded.type == "snapshot")
+            else []
+        )
+        touched = tuple(entry.symbol for entry in entries)
+        return Verdict(verdict.state, verdict.faults, tuple(synced), touched=touched)
+
+    def _unreadable(self, sym: str | None) -> Verdict:
+        """A book message that cannot be applied; where not even its symbol is sure, any book may
+        have missed it."""
+        spoilt = tuple(
+            name for name, book in self._books.items() if book.synced and sym in (None, name)
+        )
+        for name in spoilt:
+            self._books[name].clear()
+        return broken(Fault("unreadable", sym, books=spoilt)) if spoilt else UNVERIFIED
 
     def _check_entry(self, kind: str, entry: BookEntry) -> Verdict:
         sym = entry.symbol
@@ -234,7 +281,10 @@ class KrakenContinuity:
             book.synced = True
         elif book is None or not book.synced:
             return UNVERIFIED
-        book.apply(entry)
+        try:
+            book.apply(entry)
+        except (ValueError, ArithmeticError):
+            return self._unreadable(sym)
         if book.crossed:
             book.clear()
             return broken(Fault("crossed", sym, books=(sym,)))
@@ -260,11 +310,11 @@ class KrakenContinuity:
     def _check_trades(self, frame: bytes) -> Verdict:
         decoded = decode_trades(frame)
         if decoded.type != "snapshot":
-            return _worst([self._check_trade(trade) for trade in decoded.data])
+            return _merged([self._check_trade(trade) for trade in decoded.data])
         # The latest trades, in no promised order. Those that were here before prove nothing.
         trades = sorted(decoded.data, key=lambda trade: trade.trade_id)
         found = [self._check_trade(trade) for trade in trades]
-        return _worst([verdict for verdict in found if verdict is not UNVERIFIED])
+        return _merged([verdict for verdict in found if verdict is not UNVERIFIED])
 
     def _check_trade(self, trade: TradeEntry) -> Verdict:
         sym, number = trade.symbol, trade.trade_id
@@ -283,6 +333,11 @@ def _offered(levels: int) -> int:
     return next((depth for depth in DEPTHS if depth >= levels), levels)
 
 
-def _worst(verdicts: Sequence[Verdict]) -> Verdict:
-    """One for the whole frame: a gap goes before doubt, and doubt before proof."""
-    return max(verdicts, key=lambda verdict: _RANK[verdict.state], default=UNVERIFIED)
+def _merged(verdicts: Sequence[Verdict]) -> Verdict:
+    """One for the whole frame, with every fault: a gap goes before doubt, doubt before proof."""
+    if len(verdicts) == 1:
+        return verdicts[0]
+    faults = tuple(fault for verdict in verdicts for fault in verdict.faults)
+    if faults:
+        return broken(*faults)
+    return VERIFIED if verdicts and all(v is VERIFIED for v in verdicts) else UNVERIFIED

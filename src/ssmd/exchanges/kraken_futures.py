@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct
 
 from ssmd import message as wire
 from ssmd.errors import ContractError, ExchangeError
+from ssmd.exchanges import kraken_futures_rest
 from ssmd.exchanges.base import (
     UNVERIFIED,
     VERIFIED,
@@ -25,6 +26,8 @@ from ssmd.exchanges.base import (
     Plan,
     Request,
     Subscription,
+    Top,
+    TradesPage,
     Verdict,
     broken,
 )
@@ -36,7 +39,7 @@ from ssmd.exchanges.kraken_futures_records import (
 )
 from ssmd.exchanges.packing import pack
 from ssmd.exchanges.times import ms_ns
-from ssmd.message import AnyRecord, Header, Message
+from ssmd.message import AnyRecord, BookSnapshot, Header, Message
 
 SYMBOLS_PER_COMMAND: Final = 100
 _ACKS: Final = frozenset({"subscribed", "unsubscribed", "subscribed_failed", "unsubscribed_failed"})
@@ -78,6 +81,7 @@ class KrakenFutures:
     channels: tuple[str, ...] = ("ticker", "trade", "book")
     """``ticker_lite`` is a subset of ``ticker``: known, captured when a feed file asks for it."""
     book_channel = "book"
+    listing_types: frozenset[str] = frozenset()
     key_fields: tuple[str, ...] = ()
     max_symbols_per_connection = 200
     max_frame_bytes = 64 * 1024 * 1024
@@ -182,6 +186,25 @@ class KrakenFutures:
     def continuity(self) -> Continuity:
         return FuturesContinuity()
 
+    def book_request(self, symbol: str) -> Request:
+        return kraken_futures_rest.book_request(symbol)
+
+    def book_answer(self, symbol: str, body: bytes) -> BookSnapshot:
+        """The book in an answer; raises ExchangeError."""
+        return kraken_futures_rest.book_answer(symbol, body)
+
+    def trades_request(self, symbol: str, since_ns: int, until_ns: int) -> Request | None:
+        return kraken_futures_rest.trades_request(symbol, since_ns, until_ns)
+
+    def trades_answer(self, request: Request, body: bytes) -> TradesPage:
+        """The trades in an answer; raises ExchangeError."""
+        return kraken_futures_rest.trades_answer(request, body)
+
+    def quiet(self, now_ns: int) -> bool:
+        """Markets trade at all hours; maintenance is told on the ``status`` channel, where there
+        is one."""
+        return False
+
     def instruments_request(self, filter: Mapping[str, str]) -> Request:
         return Request("/instruments", dict(filter))
 
@@ -227,6 +250,11 @@ class FuturesContinuity:
         self._torn: set[str] = set()
         """Groups whose book does not follow from a snapshot."""
 
+    paused = False
+
+    def top(self, sym: str) -> Top | None:
+        return None
+
     def check(self, header: Header, frame: bytes) -> Verdict:
         group, seq = header.grp, header.seq
         if group is None or seq is None:
@@ -241,7 +269,7 @@ class FuturesContinuity:
         self._last[group] = seq
         if header.type == "book_snapshot":
             self._torn.discard(group)
-            return UNVERIFIED
+            return Verdict("unverified", (), (header.sym or "",))
         if last is None:
             self._torn.add(group)
             return UNVERIFIED

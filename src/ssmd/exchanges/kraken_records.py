@@ -57,6 +57,14 @@ class TradeFrame(Struct, gc=False):
     data: list[TradeEntry]
 
 
+class _System(Struct, gc=False):
+    system: str = ""
+
+
+class StatusFrame(Struct, gc=False):
+    data: list[_System] = []
+
+
 class _TickerEntry(Struct, gc=False):
     symbol: str
     bid: Decimal | None = None
@@ -101,6 +109,7 @@ class AssetPairs(Struct, gc=False):
     result: dict[str, _AssetPair] = {}
 
 
+decode_status = msgspec.json.Decoder(StatusFrame).decode
 decode_book = msgspec.json.Decoder(BookFrame).decode
 decode_trades = msgspec.json.Decoder(TradeFrame).decode
 decode_instruments = msgspec.json.Decoder(_InstrumentFrame).decode

@@ -7,37 +7,32 @@ carries both outcome tokens, so records name the asset. Subscriptions are by ass
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Struct
 
 from ssmd import message as wire
-from ssmd.book import Book
 from ssmd.errors import ContractError, ExchangeError
-from ssmd.exchanges import polymarket_records
+from ssmd.exchanges import polymarket_records, polymarket_rest
 from ssmd.exchanges.base import (
-    UNVERIFIED,
-    VERIFIED,
     Answer,
     Command,
     Continuity,
-    Fault,
     Keepalive,
     Page,
     Plan,
     Request,
     Subscription,
-    Verdict,
-    broken,
+    TradesPage,
 )
+from ssmd.exchanges.loose import no_object, text
 from ssmd.exchanges.packing import pack
+from ssmd.exchanges.polymarket_continuity import PolymarketContinuity
 from ssmd.exchanges.times import ms_ns
-from ssmd.message import AnyRecord, BookDelta, BookSnapshot, Header, Message
+from ssmd.message import AnyRecord, BookSnapshot, Header, Message
 
 MARKET_CHANNEL: Final = "market"
-_BOOK_TYPES = frozenset({"book", "price_change", "tick_size_change"})
 
 
 class _Event(Struct, gc=False):
@@ -50,6 +45,8 @@ class _Event(Struct, gc=False):
 
 class _Loose(Struct, gc=False):
     event_type: Any = None
+    market: Any = None
+    timestamp: Any = None
 
 
 _event = msgspec.json.Decoder(_Event).decode
@@ -63,6 +60,7 @@ class Polymarket:
     keepalive: Keepalive | None = Keepalive(10.0, b"PING")
     channels: tuple[str, ...] = (MARKET_CHANNEL,)
     book_channel = MARKET_CHANNEL
+    listing_types = frozenset({"new_market", "market_resolved"})
     key_fields: tuple[str, ...] = ()
     max_symbols_per_connection = 200
     """Undocumented: above about 500 assets no opening book comes; others stay at 200."""
@@ -127,83 +125,48 @@ class Polymarket:
             return ()
         try:
             return list(polymarket_records.records(message, bytes(message.raw)))
-        except (msgspec.MsgspecError, UnicodeDecodeError, ArithmeticError) as error:
+        except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError) as error:
             raise ContractError(f"not a polymarket {message.type} message: {error}") from error
 
     def continuity(self) -> Continuity:
         return PolymarketContinuity()
 
     def instruments_request(self, filter: Mapping[str, str]) -> Request:
-        return Request("/markets/keyset", {"limit": "100", "closed": "false", **filter})
+        return polymarket_rest.instruments_request(filter)
 
     def instruments_page(self, request: Request, body: bytes) -> Page:
-        try:
-            instruments, cursor = polymarket_records.markets(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise ExchangeError(f"polymarket markets: unexpected answer: {error}") from error
-        after = Request(request.path, {**request.query, "after_cursor": cursor}) if cursor else None
-        return Page(instruments, after)
+        return polymarket_rest.instruments_page(request, body)
+
+    def book_request(self, symbol: str) -> Request:
+        """The REST call for one book: a whole URL, as books have a host of their own."""
+        return polymarket_rest.book_request(symbol)
+
+    def book_answer(self, symbol: str, body: bytes) -> BookSnapshot:
+        """The book in an answer; raises ExchangeError."""
+        return polymarket_rest.book_answer(symbol, body)
+
+    def trades_request(self, symbol: str, since_ns: int, until_ns: int) -> Request | None:
+        """No public list of an asset's trades is documented."""
+        return None
+
+    def trades_answer(self, request: Request, body: bytes) -> TradesPage:
+        raise ExchangeError("polymarket has no list of trades")
+
+    def quiet(self, now_ns: int) -> bool:
+        """Markets trade at all hours."""
+        return False
 
 
 def _classify_loosely(frame: bytes) -> Header:
-    """A frame whose fields are not of the documented types: kept under what it calls itself."""
-    if frame.strip() == b"[]":
-        return Header(wire.EMPTY, kind="idle")
+    """A frame whose fields are not of the documented types."""
     try:
         head = _loose(frame)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Header(wire.TEXT if wire.is_utf8(frame) else wire.BINARY, kind="idle")
-    named = isinstance(head.event_type, str) and head.event_type
-    return Header(head.event_type if named else wire.UNKNOWN, kind="idle")
-
-
-class PolymarketContinuity:
-    """Own top of book against the exchange's claim in each price change."""
-
-    def __init__(self) -> None:
-        self._books: dict[str, Book] = {}
-
-    def check(self, header: Header, frame: bytes) -> Verdict:
-        if header.type not in _BOOK_TYPES:
-            return UNVERIFIED
-        if header.type == "tick_size_change":
-            # A new epoch: the old book is void until the next snapshot.
-            self._books.pop(polymarket_records.asset_of(frame), None)
-            return UNVERIFIED
-        facts = Message(feed="", conn="", n=0, recv_ns=0, mono_ns=0, type=header.type)
-        worst = UNVERIFIED
-        for record in polymarket_records.records(facts, frame):
-            verdict = UNVERIFIED
-            if isinstance(record, BookSnapshot):
-                self._books.setdefault(record.sym, Book()).apply(record)
-            elif isinstance(record, BookDelta):
-                verdict = self._check_top(record)
-            if verdict.state == "broken":
-                return verdict
-            if verdict.state == "verified":
-                worst = verdict
-        return worst
-
-    def _check_top(self, record: BookDelta) -> Verdict:
-        book = self._books.get(record.sym)
-        if book is None:
-            return UNVERIFIED
-        book.apply(record)
-        if record.best_bid is None and record.best_ask is None:
-            return UNVERIFIED
-        if _same(book.best_bid, record.best_bid, Decimal(0)) and _same(
-            book.best_ask, record.best_ask, Decimal(1)
-        ):
-            return VERIFIED
-        del self._books[record.sym]
-        return broken(Fault("top", record.sym, books=(record.sym,)))
-
-
-def _same(own: Decimal | None, claimed: Decimal | None, empty: Decimal) -> bool:
-    """An empty side is claimed as 0 (bid) or 1 or 0 (ask), or not at all."""
-    if own is None:
-        return claimed is None or claimed in (empty, Decimal(0))
-    return claimed is None or own == claimed
+        return no_object(frame)
+    kind, market, stamp = text(head.event_type), text(head.market), head.timestamp
+    if not kind:
+        return Header(wire.UNKNOWN, market, kind="idle")
+    return Header(kind, market, ms_ns(stamp) if type(stamp) in (int, str) else None)
 
 
 POLYMARKET = Polymarket()

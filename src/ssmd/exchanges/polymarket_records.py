@@ -1,21 +1,18 @@
-"""Polymarket events and REST answers -> records, hashes and instruments."""
+"""Polymarket events -> records."""
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import UNSET, Struct
 
-from ssmd.exchanges.times import rfc3339_ns
-from ssmd.instrument import Instrument, PriceRange
 from ssmd.message import (
     AnyRecord,
     BookDelta,
     BookSnapshot,
     InstrumentStatus,
+    Level,
     Message,
     Quote,
     Trade,
@@ -27,33 +24,34 @@ class _Level(Struct, gc=False):
     size: Decimal
 
 
-class _Book(Struct, gc=False):
+class BookEvent(Struct, gc=False):
     asset_id: str
     bids: list[_Level] = []
     asks: list[_Level] = []
     buys: list[_Level] = []
     sells: list[_Level] = []
+    timestamp: str | int | None = None
     hash: str | None = None
 
 
-class _Change(Struct, gc=False):
+class Change(Struct, gc=False):
     asset_id: str
     price: Decimal
     size: Decimal
-    side: str
+    side: Literal["BUY", "SELL"]
     hash: str | None = None
     best_bid: Decimal | None = None
     best_ask: Decimal | None = None
 
 
 class _PriceChange(Struct, gc=False):
-    price_changes: list[_Change]
+    price_changes: list[Change]
 
 
 class _Trade(Struct, gc=False):
     asset_id: str
     price: Decimal
-    size: Decimal | None = None
+    size: Decimal
     side: str | None = None
     transaction_hash: str | None = None
 
@@ -69,6 +67,11 @@ class _Tick(Struct, gc=False):
     new_tick_size: Decimal
 
 
+class _Assets(Struct, gc=False):
+    asset_id: str | None = None
+    assets_ids: list[str] = []
+
+
 class _NewMarket(Struct, gc=False):
     assets_ids: list[str] = []
     order_price_min_tick_size: Decimal | None = None
@@ -79,35 +82,14 @@ class _Resolved(Struct, gc=False):
     winning_asset_id: str | None = None
 
 
-class _Market(Struct, gc=False):
-    condition_id: str | None = field(name="conditionId", default=None)
-    tokens: str = field(name="clobTokenIds", default="[]")
-    outcomes: str = "[]"
-    question: str | None = None
-    slug: str | None = None
-    active: bool | None = None
-    closed: bool | None = None
-    accepting: bool | None = field(name="acceptingOrders", default=None)
-    start: str | None = field(name="startDate", default=None)
-    end: str | None = field(name="endDate", default=None)
-    tick: Decimal | None = field(name="orderPriceMinTickSize", default=None)
-    volume: Decimal | None = field(name="volumeNum", default=None)
-
-
-class _Keyset(Struct, gc=False):
-    markets: list[_Market] = []
-    next_cursor: str | None = None
-
-
-_book = msgspec.json.Decoder(_Book).decode
+decode_book = msgspec.json.Decoder(BookEvent).decode
 _price_change = msgspec.json.Decoder(_PriceChange).decode
 _trade = msgspec.json.Decoder(_Trade).decode
 _best = msgspec.json.Decoder(_Best).decode
 _tick = msgspec.json.Decoder(_Tick).decode
 _new_market = msgspec.json.Decoder(_NewMarket).decode
+_assets = msgspec.json.Decoder(_Assets).decode
 _resolved = msgspec.json.Decoder(_Resolved).decode
-_markets = msgspec.json.Decoder(_Keyset | list[_Market]).decode
-_texts = msgspec.json.Decoder(list[str]).decode
 
 
 def records(message: Message, raw: bytes) -> Iterator[AnyRecord]:
@@ -118,39 +100,36 @@ def records(message: Message, raw: bytes) -> Iterator[AnyRecord]:
         "conn": message.conn,
         "n": message.n,
         "part": message.part or 0,
-        "ts_ns": message.ts_ns or None,
+        "ts_ns": None if message.ts_ns is UNSET else message.ts_ns,
     }
     kind = message.type
     if kind == "price_change":
-        for change in _price_change(raw).price_changes:
+        for change in decode_changes(raw):
             yield _delta(change, facts)
     elif kind == "book":
-        book = _book(raw)
-        yield BookSnapshot(
-            **facts,
-            sym=book.asset_id,
-            bids=[(level.price, level.size) for level in book.bids or book.buys],
-            asks=[(level.price, level.size) for level in book.asks or book.sells],
-            hash=book.hash,
-        )
+        book = decode_book(raw)
+        bids, asks = sides(book)
+        yield BookSnapshot(**facts, sym=book.asset_id, bids=bids, asks=asks, hash=book.hash)
     elif kind == "last_trade_price":
         trade = _trade(raw)
         yield Trade(
             **facts,
             sym=trade.asset_id,
-            price=trade.price,
-            size=trade.size or Decimal(0),
+            price=_finite(trade.price),
+            size=_finite(trade.size),
             side="buy" if trade.side == "BUY" else "sell" if trade.side == "SELL" else None,
             trade_id=trade.transaction_hash,
         )
     elif kind == "best_bid_ask":
         best = _best(raw)
-        yield Quote(**facts, sym=best.asset_id, bid=best.best_bid, ask=best.best_ask)
+        yield Quote(
+            **facts, sym=best.asset_id, bid=_claim(best.best_bid), ask=_claim(best.best_ask)
+        )
     else:
         yield from _status(kind, raw, facts)
 
 
-def _delta(change: _Change, facts: dict[str, Any]) -> BookDelta:
+def _delta(change: Change, facts: dict[str, Any]) -> BookDelta:
     level = [(change.price, change.size)]
     buy = change.side == "BUY"
     return BookDelta(
@@ -184,71 +163,37 @@ def _status(kind: str, raw: bytes, facts: dict[str, Any]) -> Iterator[Instrument
             yield InstrumentStatus(**facts, sym=asset, status=kind, result=result)
 
 
-def asset_of(raw: bytes) -> str:
-    """The asset of an event that names one."""
-    return _tick(raw).asset_id
+# --- for the checks -------------------------------------------------------------------------------
 
 
-def book_hash(
-    book: Mapping[str, Any],
-    *,
-    min_order_size: str | None = None,
-    neg_risk: bool | None = None,
-    last_trade_price: str | None = None,
-    tick_size: str | None = None,
-) -> str:
-    """The exchange's hash of a book: SHA-1 of its compact JSON, keys in this order, ``hash`` empty.
-
-    ``book`` is the event or REST answer with its texts as sent. Facts that WebSocket books lack can
-    be given; a hash that differs without them proves nothing (py-clob-client-v2#117).
-    """
-
-    def side(name: str) -> list[dict[str, str]]:
-        levels: Sequence[Mapping[str, str]] = book.get(name) or ()
-        return [{"price": level["price"], "size": level["size"]} for level in levels]
-
-    body = {
-        "market": book["market"],
-        "asset_id": book["asset_id"],
-        "timestamp": book["timestamp"],
-        "hash": "",
-        "bids": side("bids"),
-        "asks": side("asks"),
-        "min_order_size": book.get("min_order_size", min_order_size),
-        "tick_size": book.get("tick_size", tick_size),
-        "neg_risk": book.get("neg_risk", neg_risk),
-        "last_trade_price": book.get("last_trade_price", last_trade_price),
-    }
-    compact = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha1(compact.encode(), usedforsecurity=False).hexdigest()
+def decode_changes(raw: bytes) -> list[Change]:
+    """The entries of a price change, with numbers that are numbers."""
+    changes = _price_change(raw).price_changes
+    for change in changes:
+        _finite(change.price)
+        _finite(change.size)
+        _claim(change.best_bid)
+        _claim(change.best_ask)
+    return changes
 
 
-def markets(raw: bytes) -> tuple[list[Instrument], str | None]:
-    """The instruments of a page of Gamma's markets, two per market, and the next cursor."""
-    page = _markets(raw)
-    if isinstance(page, list):
-        page = _Keyset(page)
-    found = [asset for market in page.markets for asset in _to_instruments(market)]
-    return found, page.next_cursor or None
+def sides(book: BookEvent) -> tuple[list[Level], list[Level]]:
+    """Bids and asks; their keys were ``buys`` and ``sells`` once."""
+    bids = [(_finite(level.price), _finite(level.size)) for level in book.bids or book.buys]
+    return bids, [(_finite(level.price), _finite(level.size)) for level in book.asks or book.sells]
 
 
-def _to_instruments(market: _Market) -> Iterator[Instrument]:
-    outcomes = _texts(market.outcomes)
-    open_ = bool(market.active) and not market.closed and market.accepting is not False
-    step = market.tick
-    for number, token in enumerate(_texts(market.tokens)):
-        outcome = outcomes[number] if number < len(outcomes) else str(number)
-        yield Instrument(
-            exchange="polymarket",
-            sym=token,
-            status="closed" if market.closed else "active" if open_ else "inactive",
-            active=open_,
-            group=market.condition_id,
-            name=f"{market.question or market.slug or ''} [{outcome}]",
-            base=outcome,
-            quote="USDC",
-            grid=(PriceRange(Decimal(0), Decimal(1), step),) if step else (),
-            open_ns=rfc3339_ns(market.start or ""),
-            close_ns=rfc3339_ns(market.end or ""),
-            volume=market.volume,
-        )
+def assets_of(raw: bytes) -> tuple[str, ...]:
+    """The assets that an event other than a price change is about."""
+    event = _assets(raw)
+    return (event.asset_id,) if event.asset_id is not None else tuple(event.assets_ids)
+
+
+def _finite(number: Decimal) -> Decimal:
+    if not number.is_finite():
+        raise msgspec.ValidationError(f"{number} is no price and no size")
+    return number
+
+
+def _claim(number: Decimal | None) -> Decimal | None:
+    return None if number is None else _finite(number)

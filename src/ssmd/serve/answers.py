@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import msgspec
@@ -90,6 +90,12 @@ class Deadline:
         """Raises Timeout."""
         if self.passed:
             raise Timeout("this takes longer than one request may", hint=hint)
+
+
+def time_of(ns: int) -> str:
+    """Nanoseconds since 1970 as RFC 3339, UTC, to the millisecond."""
+    stamp = datetime.fromtimestamp(ns // 1_000_000_000, UTC)
+    return f"{stamp:%Y-%m-%dT%H:%M:%S}.{ns // 1_000_000 % 1000:03d}Z"
 
 
 def answer(content: Any, status: int = 200) -> Response:

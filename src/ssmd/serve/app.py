@@ -14,6 +14,7 @@ from ssmd.serve.answers import on_bug, on_error, on_http_error, on_unreadable
 from ssmd.serve.auth import Guard
 from ssmd.serve.context import Context
 from ssmd.serve.endpoints import datasets, feeds, health, page, schema
+from ssmd.serve.roles import Roles
 from ssmd.serve.tail import Tail
 from ssmd.serve.watch import Watch
 
@@ -24,16 +25,20 @@ def create_app(
     *,
     key: str | None = None,
     tail: Tail | None = None,
+    roles: Roles | None = None,
 ) -> Starlette:
     """The ASGI application. With a key, all but probes, metrics and the page ask for it in
-    X-API-Key; without, only this machine is answered to. ``tail`` is closed with it."""
-    context = Context(archive, configured, tail)
+    X-API-Key; without, only this machine is answered to. ``tail`` and ``roles`` are closed
+    with it."""
+    context = Context(archive, configured, tail, roles)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
         if tail is not None:
             await tail.close()
+        if roles is not None:
+            await roles.close()
 
     app = Starlette(
         routes=[

@@ -9,7 +9,9 @@ from ssmd.errors import SsmdError
 from ssmd.serve.answers import Forbidden, TooLarge, Unauthorized, error_answer
 from ssmd.serve.reach import host_of, is_loopback
 
-OPEN: Final = frozenset({"/", "/health", "/ready", "/metrics", "/page.js", "/page.css"})
+OPEN: Final = frozenset(
+    {"/", "/health", "/ready", "/metrics", "/page.js", "/feeds.js", "/page.css"}
+)
 """Paths that need no key: probes and the page, which hold no market data."""
 
 

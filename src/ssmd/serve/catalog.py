@@ -2,17 +2,28 @@
 
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct, field
 
 from ssmd.dataset import Archive, Summary
 from ssmd.store import manifest as manifests
-from ssmd.store.manifest import Tally
-from ssmd.store.segment import PART
+from ssmd.store.segment import PART, Block
+from ssmd.store.tally import Tally, recover
 
-_MIB = 1_048_576
+_MIB: Final = 1_048_576
+FLOW_NS: Final = 330 * 1_000_000_000
+FLUSH_NS: Final = 2 * 1_000_000_000
+"""Longer than the archiver waits between two flushes, unless it is told to."""
+
+
+class Flush(NamedTuple):
+    """How many messages came between two moments."""
+
+    start_ns: int
+    end_ns: int
+    records: int
 
 
 class Facts(Struct):
@@ -20,7 +31,10 @@ class Facts(Struct):
 
     records: int = 0
     bytes: int = 0
-    gaps: bool = False
+    gaps: int = 0
+    last_recv_ns: int = 0
+    flow: list[Flush] = field(default_factory=list)
+    """Every flush in the last minutes of the segments."""
     tickers: set[str] = field(default_factory=set)
     types: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
@@ -29,7 +43,9 @@ class Facts(Struct):
     def add(self, tally: Tally) -> None:
         self.records += tally.records
         self.bytes += tally.bytes
-        self.gaps = self.gaps or bool(tally.gaps)
+        self.gaps += len(tally.gaps)
+        self.last_recv_ns = max(self.last_recv_ns, tally.last_recv_ns)
+        self.flow += _flow(tally.blocks, tally.last_recv_ns)
         self.tickers |= tally.tickers
         self.types |= tally.types.keys()
 
@@ -38,6 +54,8 @@ class _File(Struct):
     name: str
     records: int
     bytes: int
+    last_recv_ns: int
+    blocks: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class _Manifest(Struct):
@@ -75,7 +93,7 @@ class Catalog:
             records=facts.records,
             tickers=len(facts.tickers),
             size_mb=round(facts.bytes / _MIB, 3),
-            has_gaps=facts.gaps,
+            has_gaps=facts.gaps > 0,
         )
 
     def facts(self, feed: str, day: str) -> Facts:
@@ -103,12 +121,12 @@ class Catalog:
         if not unnamed:
             return closed
         facts = msgspec.structs.replace(
-            closed, tickers=set(closed.tickers), types=set(closed.types)
+            closed, tickers=set(closed.tickers), types=set(closed.types), flow=list(closed.flow)
         )
         for name, path in unnamed.items():
             known = self._open.setdefault(name, _Open(Tally()))
             try:
-                _, known.end = manifests.recover(path, known.tally, known.end)
+                _, known.end = recover(path, known.tally, known.end)
             except FileNotFoundError:
                 return None
             facts.add(known.tally)
@@ -130,13 +148,38 @@ class Catalog:
 def _read(path: Path) -> Facts:
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+        last_ns = max((file.last_recv_ns for file in manifest.files), default=0)
+        flow = [
+            entry
+            for file in manifest.files
+            if file.last_recv_ns > last_ns - FLOW_NS
+            for entry in _flow(
+                msgspec.json.decode(file.blocks, type=list[Block]), file.last_recv_ns
+            )
+        ]
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return Facts()  # the segments are read instead
     return Facts(
         records=sum(file.records for file in manifest.files),
         bytes=sum(file.bytes for file in manifest.files),
-        gaps=bool(manifest.gaps or manifest.exchange_gaps),
+        last_recv_ns=last_ns,
+        flow=flow,
+        gaps=len(manifest.gaps) + len(manifest.exchange_gaps),
         tickers=manifest.tickers,
         types=manifest.message_types,
         names={file.name for file in manifest.files},
     )
+
+
+def _flow(blocks: list[Block], last_ns: int) -> list[Flush]:
+    flow, end_ns = [], last_ns + 1
+    for block in reversed(blocks):
+        start_ns = block.first_recv_ns
+        if start_ns < last_ns - FLOW_NS:
+            break
+        # Where nothing came for a while, the next flush does not tell when this one ended.
+        flow.append(
+            Flush(start_ns, max(start_ns + 1, min(end_ns, start_ns + FLUSH_NS)), block.records)
+        )
+        end_ns = start_ns
+    return flow

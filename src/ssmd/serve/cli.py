@@ -41,6 +41,7 @@ def serve(env: str, root: Path | None, data: Path, host: str, port: int) -> None
     async def main(role: Role) -> None:
         # Imported late: `ssmd serve --help` needs no web server.
         from ssmd.serve.app import create_app
+        from ssmd.serve.roles import Roles
         from ssmd.serve.server import serve_on
         from ssmd.serve.tail import Tail
 
@@ -49,6 +50,7 @@ def serve(env: str, root: Path | None, data: Path, host: str, port: int) -> None
             config.feeds,
             key=key,
             tail=Tail(config.env.name, config.env.transport, data),
+            roles=Roles(data),
         )
         await serve_on(listener, app, role.stop)
 

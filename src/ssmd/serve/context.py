@@ -7,6 +7,7 @@ from starlette.requests import Request
 from ssmd.config import ResolvedFeed
 from ssmd.dataset import Archive
 from ssmd.serve.catalog import Catalog
+from ssmd.serve.roles import Roles
 from ssmd.serve.sampling import Readers
 from ssmd.serve.tail import Tail
 from ssmd.serve.watch import Meters
@@ -14,15 +15,20 @@ from ssmd.serve.watch import Meters
 
 class Context:
     """One application's archive, feeds and meters. ``tail`` is None where only the archive is
-    served."""
+    served, ``roles`` where none run on this machine."""
 
     def __init__(
-        self, archive: Archive, feeds: Mapping[str, ResolvedFeed], tail: Tail | None
+        self,
+        archive: Archive,
+        feeds: Mapping[str, ResolvedFeed],
+        tail: Tail | None,
+        roles: Roles | None,
     ) -> None:
         self.archive = archive
         self.catalog = Catalog(archive)
         self.feeds = feeds
         self.tail = tail
+        self.roles = roles
         self.readers = Readers()
         self.meters = Meters()
 

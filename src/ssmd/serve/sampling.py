@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from ssmd import message
 from ssmd.dataset import Day, Piece, matcher
-from ssmd.errors import BusError, CorruptArchive
+from ssmd.errors import BusError, ContractError, CorruptArchive
 from ssmd.message import Capture
 from ssmd.serve.answers import JSON, Deadline, Overloaded
 from ssmd.serve.tail import Tail
@@ -68,20 +68,31 @@ class Sample:
                 return
 
     def _read_piece(self, piece: Piece) -> None:
-        line = b""
+        """What is sound is served, what is not is named: one bad file must not hide the others."""
+        try:
+            self._read_lines(piece)
+        except CorruptArchive as error:
+            self.damage.append(error.message.rpartition("/")[2])
+        except ContractError as error:
+            self.damage.append(f"{piece.path.name}: {error.message}")
+        except OSError as error:
+            self.damage.append(f"{piece.path.name}: {error.strerror}")
+
+    def _read_lines(self, piece: Piece) -> None:
+        sound = b""
         try:
             for number, line in enumerate(piece.lines(), 1):
                 if number % _CHECK_EVERY == 0:
                     self._check()
                 if self._match(line):
+                    message.decode_capture(line)
                     self.add(line)
                     if self.full:
                         return
-        except CorruptArchive as error:
-            # What is sound is served, what is not is named: one bad file must not hide the others.
-            self.damage.append(error.message.rpartition("/")[2])
-        if line:
-            self.after = message.decode_capture(line).nats_seq
+                sound = line
+        finally:
+            if sound:
+                self.after = message.decode_capture(sound).nats_seq
 
     async def read_on(self, tail: Tail, day: Day) -> None:
         """Take what is on the bus, after what is archived. Raises Timeout."""
@@ -122,7 +133,7 @@ class Sample:
         if self.cut:
             headers["X-Ssmd-Cut"] = f"after {self.count} messages: the answer would be too long"
         if self.damage:
-            headers["X-Ssmd-Damaged"] = "; ".join(self.damage[:10])
+            headers["X-Ssmd-Damaged"] = ascii("; ".join(self.damage[:10]))[1:-1]
         if self._size <= IN_MEMORY_BYTES:
             content = self._file.read()
             self.close()

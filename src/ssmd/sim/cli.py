@@ -27,6 +27,10 @@ from ssmd.runtime import Role, run_role, wait
     "--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True,
     help="Folder for the Kalshi key pair that is made where none is given.",
 )  # fmt: skip
+@click.option(
+    "--fault", "faults", multiple=True, metavar="FAULT",
+    help="Let this go wrong: EXCHANGE:KIND[:symbol=S][:after=N]... (may be given again).",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the URLs as one JSON object.")
 def sim(
     host: str,
@@ -40,10 +44,12 @@ def sim(
     ledger: Path | None,
     kalshi_public_key: Path | None,
     data: Path,
+    faults: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Run simulated exchanges: their protocols over real sockets."""
     from ssmd import keys
+    from ssmd.sim.faults import parse
     from ssmd.sim.play import Play
     from ssmd.sim.server import SimOptions, Simulator
 
@@ -63,6 +69,7 @@ def sim(
         ledger=ledger,
         keep_ledger=False,
         kalshi_public_key=_read(kalshi_public_key),
+        faults=tuple(parse(text) for text in faults),
     )
 
     async def main(role: Role) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -11,6 +11,7 @@ from ssmd import message as wire
 
 if TYPE_CHECKING:
     from ssmd.sim.floor import Floor
+    from ssmd.sim.trouble import Mangler
 
 _REPLY_BATCH: Final = 256
 _MOST_COMMANDS: Final = 10_000
@@ -28,6 +29,10 @@ class Close(IntEnum):
     TOO_BIG = 1009
 
 
+class Text(bytes):
+    """A frame that is sent as text, whether it is UTF-8 or not."""
+
+
 class Client:
     """Back-pressure: what the socket does not take waits in the market, which stands still until
     every client of the exchange is ``ready``. Buffered are at most the high-water mark and one
@@ -41,6 +46,12 @@ class Client:
         self._writable = True
         self.closing = False
         """No frame is sent any more, and none is heard."""
+        self.deaf = False
+        """The socket is open, and dead."""
+        self.number = 0
+        """Of the exchange's connections, from 1."""
+        self.mangler: Mangler | None = None
+        """What is wrong with the connection, if anything is."""
         self.gone = asyncio.Event()
         self.ready = asyncio.Event()
         """Set while the socket takes frames and no command is being answered."""
@@ -54,8 +65,9 @@ class Client:
         peer = transport.get_extra_info("peername")
         floor = self._floor
         floor.connections += 1
-        self.session = floor.venue.session(floor.world, floor.connections)
-        self.sent = floor.ledger.open(floor.venue.name, floor.connections, peer[1])
+        self.number = floor.connections
+        self.session = floor.venue.session(floor.world, self.number)
+        self.sent = floor.ledger.open(floor.venue.name, self.number, peer[1])
         floor.join(self)
         if floor.recording is None:
             self._reply = iter(self.session.greet())
@@ -75,6 +87,12 @@ class Client:
         """The connection is over."""
         self.closing = True
         self.gone.set()
+        if self.mangler is not None:
+            self.mangler.lost()
+        self._stop()
+
+    def _stop(self) -> None:
+        """Nothing is obeyed or sent any more, and nobody waits for this client."""
         self._inbox.clear()
         self._reply = None
         self._out.clear()
@@ -83,7 +101,8 @@ class Client:
 
     def pause_writing(self) -> None:
         self._writable = False
-        self.ready.clear()
+        if not self.deaf:
+            self.ready.clear()
 
     def resume_writing(self) -> None:
         self._writable = True
@@ -92,7 +111,7 @@ class Client:
     def pump(self) -> None:
         """Answer commands in order for as long as the socket takes the answers."""
         self.flush()
-        while self._writable and not self.closing:
+        while self._writable and not self.closing and not self.deaf:
             if self._reply is None:
                 if not self._inbox:
                     break
@@ -112,21 +131,41 @@ class Client:
 
         Every frame of every exchange passes here and nowhere else on its way out.
         """
-        if not self._out or self.closing:
+        if not self._out or self.closing or self.deaf:
             self._out.clear()
             return
-        self._floor.ledger.record(self.sent, self._out)
-        self._floor.frames += len(self._out)
+        if self.mangler is None:
+            self._send(self._out)
+            self._out.clear()
+        else:
+            self._send_spoiled(self.mangler)
+
+    def _send_spoiled(self, mangler: "Mangler") -> None:
+        frames = mangler(self._out)
+        self._out.clear()
+        if frames:
+            self._send(frames)
+        mangler.settle()
+
+    def _send(self, frames: Sequence[bytes]) -> None:
+        self._floor.ledger.record(self.sent, frames)
+        self._floor.frames += len(frames)
         parts = []
-        for frame in self._out:
+        for frame in frames:
             head = _HEADERS.get(len(frame))
             parts.append(head if head and frame.isascii() else _header(frame))
             parts.append(frame)
-        self._out.clear()
         self._write(b"".join(parts))
 
+    def send_late(self, frame: bytes) -> None:
+        """A frame that a fault held back."""
+        if self.closing or self.deaf:
+            self._floor.ledger.withhold(self.sent, frame, self.sent.frames)
+        else:
+            self._send([frame])
+
     def ping(self, body: bytes) -> None:
-        if not self.closing:
+        if not self.closing and not self.deaf:
             self._write(bytes((_PING, len(body))) + body)
 
     def close(self, code: int, reason: bytes = b"") -> None:
@@ -139,6 +178,21 @@ class Client:
         """End the connection once everything that was sent has been taken."""
         self.closing = True
         self.transport.close()
+
+    def read_nothing(self, seconds: float) -> None:
+        """Let what the client sends wait in its socket."""
+        self.transport.pause_reading()
+        asyncio.get_running_loop().call_later(seconds, self._read_again)
+
+    def _read_again(self) -> None:
+        if not self.closing and not self.deaf:
+            self.transport.resume_reading()
+
+    def go_deaf(self) -> None:
+        """Neither read nor send, and keep the socket open."""
+        self.deaf = True
+        self.transport.pause_reading()
+        self._stop()
 
     def abort(self) -> None:
         """End the connection without waiting for what the client has not read."""
@@ -159,7 +213,7 @@ class Client:
 
 def _header(frame: bytes) -> bytes:
     """The head of an unmasked, unfragmented WebSocket frame; binary where it is no UTF-8."""
-    first = _TEXT if wire.is_utf8(frame) else _BINARY
+    first = _TEXT if isinstance(frame, Text) or wire.is_utf8(frame) else _BINARY
     size = len(frame)
     if size < 126:
         return bytes((first, size))

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from ssmd.sim.client import Client
+from ssmd.sim.faults import Fault, status
 from ssmd.sim.ledger import Ledger
 from ssmd.sim.play import Recording
+from ssmd.sim.trouble import Trouble
 from ssmd.sim.venues.base import Reply, Venue
 from ssmd.sim.world import World
 
@@ -39,19 +41,25 @@ class Floor:
         self._rate = rate
         self._group: asyncio.TaskGroup | None = None
         self.played = asyncio.Event()
+        self.trouble = Trouble(self)
 
     def join(self, client: Client) -> None:
         self.clients.add(client)
+        self.trouble.join(client)
         self.world.join(client.session, client.push)
         if self.recording is not None and self._group is not None:
             self._group.create_task(self._play(client, self.recording))
 
     def leave(self, client: Client) -> None:
-        self.clients.discard(client)
-        self.world.leave(client.session)
+        if client in self.clients:
+            self.clients.discard(client)
+            self.world.leave(client.session)
 
     def rest(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> Reply | None:
         """The answer to a REST call; None: there will be none."""
+        fault = self.trouble.take("rest")
+        if fault is not None:
+            return _failing(fault)
         if method not in ("GET", "POST"):
             return Reply(405, b'{"error":"method not allowed"}')
         return self.venue.rest(self.world, path, query, body if method == "POST" else None)
@@ -160,3 +168,16 @@ async def _first(*events: asyncio.Event) -> None:
     finally:
         for task in tasks:
             task.cancel()
+
+
+def _failing(fault: Fault) -> Reply | None:
+    if fault.word == "hang":
+        return None
+    return Reply(200, b"<html>") if fault.word == "garbage" else refusal(fault, "503")
+
+
+def refusal(fault: Fault, usual: str) -> Reply:
+    """The answer with the status that a fault says."""
+    code, after = status(fault, usual)
+    headers = {} if after is None else {"Retry-After": after}
+    return Reply(code, b'{"error":"out of order"}', headers)

@@ -54,6 +54,7 @@ class Line(asyncio.Protocol):
         self._websocket: WSConnection | None = None
         self._command = bytearray()
         self._client: Client | None = None
+        self.gone = asyncio.Event()
 
     # --- transport ------------------------------------------------------------------------------
 
@@ -64,6 +65,7 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lines.discard(self)
+        self.gone.set()
         if self._client is not None:
             self._client.lost()
 

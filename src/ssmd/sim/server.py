@@ -11,13 +11,16 @@ from typing import Self
 import msgspec
 from msgspec import Struct, field
 
-from ssmd.errors import ConfigError, PortInUse
+from ssmd.errors import ConfigError, NotFound, PortInUse
 from ssmd.runtime import wait
 from ssmd.sim.client import Client, Close
-from ssmd.sim.floor import Floor
+from ssmd.sim.control import control
+from ssmd.sim.faults import Fault, check
+from ssmd.sim.floor import Floor, refusal
 from ssmd.sim.ledger import Ledger
 from ssmd.sim.line import Ask, Line
 from ssmd.sim.play import Play, Recording
+from ssmd.sim.trouble import Active
 from ssmd.sim.venues import VENUES, venue
 from ssmd.sim.venues.base import Keys, Reply
 from ssmd.sim.world import World
@@ -49,6 +52,8 @@ class SimOptions(Struct, kw_only=True, frozen=True):
     kalshi_public_key: bytes | None = None
     """PEM. None refuses every handshake, as an exchange does that knows no key."""
     kalshi_key_id: str | None = None
+    faults: tuple[Fault, ...] = ()
+    """What goes wrong from the start."""
 
 
 class Simulator:
@@ -66,6 +71,10 @@ class Simulator:
         stray = set(self.options.plays) - set(self.floors)
         if stray:
             raise ConfigError(f"a recording for {', '.join(stray)}, which is not simulated")
+        self.faults: list[Active] = []
+        """Every fault that was injected, since the last ``clear``."""
+        for fault in self.options.faults:
+            self.inject(fault)
         self.port = 0
         self._lines: set[Line] = set()
         self.played = asyncio.Event()
@@ -123,6 +132,7 @@ class Simulator:
                     await client.gone.wait()
         for line in tuple(self._lines):
             line.transport.abort()
+            await line.gone.wait()
         self.ledger.close()
         if not self._running.cancelled():
             self._running.result()
@@ -135,6 +145,31 @@ class Simulator:
                 await self.floors[name].played.wait()
             if self.options.plays:
                 self.played.set()
+
+    def inject(self, fault: Fault) -> Active:
+        """Let something go wrong; ``fired`` of the answer is set when it does. Raises ConfigError
+        and NotFound."""
+        floors = self.concerned(fault)
+        active = Active(fault)
+        self.faults.append(active)
+        for floor in floors:
+            floor.trouble.inject(active)
+        return active
+
+    def concerned(self, fault: Fault) -> list[Floor]:
+        """The exchanges that the fault is about. Raises ConfigError and NotFound."""
+        name = check(fault).exchange
+        if name is None:
+            return list(self.floors.values())
+        if name not in self.floors:
+            raise NotFound(f"{name} is not simulated", hint=f"one of {', '.join(self.floors)}")
+        return [self.floors[name]]
+
+    def clear(self) -> None:
+        """No fault acts any longer, and no one is mute. What is broken already stays so."""
+        self.faults.clear()
+        for floor in self.floors.values():
+            floor.trouble.clear()
 
     async def failed(self) -> None:
         """Wait until the simulator breaks, which is a bug; raises what broke it."""
@@ -155,6 +190,8 @@ class Simulator:
     def _serve(self, ask: Ask) -> Reply | Client | None:
         """Route a request: to a venue's WebSocket, to its REST, or to what is said at ``/``."""
         _, name, below = (*ask.path.split("/", 2), "")[:3]
+        if name == "_sim":
+            return control(self, ask, f"/{below}")
         floor = self.floors.get(name)
         if floor is None:
             return self._index() if ask.path == "/" else _NOT_FOUND
@@ -162,6 +199,9 @@ class Simulator:
             return floor.rest(ask.method, f"/{below}", ask.query, ask.body)
         if f"/{below}" != floor.venue.ws_path:
             return _NOT_FOUND
+        fault = floor.trouble.take("handshake")
+        if fault is not None:
+            return refusal(fault, "401")
         status = floor.venue.check(ask.headers, ask.path, self._keys, time.time_ns() // 1_000_000)
         if status != 101:
             return Reply(status, b'{"error":"unauthorized"}')

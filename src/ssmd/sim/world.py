@@ -52,6 +52,7 @@ class World:
         self.began_ns = time.time_ns() if start_ns is None else start_ns
         self._lifecycle_every = lifecycle_every if venue.lists_new else 0
         self._logical_ns = start_ns
+        self._shift_ns = 0
         self._step_ns = step_ns
         self._rng = Random(f"{venue.name}:{seed}")  # noqa: S311 - a market, not a secret
         self._markets: dict[int, Market] = {}
@@ -92,7 +93,12 @@ class World:
         return "open" if found is None else found.status
 
     def now_ns(self) -> int:
-        return time.time_ns() if self._logical_ns is None else self._logical_ns
+        now = time.time_ns() if self._logical_ns is None else self._logical_ns
+        return now + self._shift_ns
+
+    def shift(self, ns: int) -> None:
+        """The exchange's clock is set."""
+        self._shift_ns += ns
 
     # --- watchers -------------------------------------------------------------------------------
 

@@ -1,27 +1,30 @@
 """Manifests: the facts about the segments of one feed and day.
 
 The seed's fields, and what proves the rest: checksums, frame ranges per connection, a block index,
-the verified share, and a hash chain over the segments, so that none can be changed or taken out
-unseen. A manifest is written anew beside the old one, fsynced and renamed.
+the verified and the clean share, and a hash chain over the segments, so that none can be changed or
+taken out unseen. A manifest is written anew beside the old one, fsynced and renamed. All of it
+follows from the segments: ``tally.rebuild`` makes the same again.
 """
 
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct, field
 
-from ssmd.errors import ContractError
-from ssmd.message import Capture, decode_capture
 from ssmd.store import segment
+from ssmd.store.header import About
 from ssmd.store.segment import PART, SUFFIX, Block
+from ssmd.store.shares import Checked, Checks, OpenGap, Span, clean_share, verified_share
 
 NAME: Final = "manifest.json"
 GENESIS: Final = "0" * 64
+DUPLICATE: Final = "_duplicate"
+"""Type of what stands for a message that was stored on the stream once more."""
 
 
 class Range(Struct):
@@ -33,6 +36,14 @@ class Range(Struct):
     notes: int = 0
     """The highest number of our own messages (their ``part`` is its negative)."""
     records: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    """Receive times of the first and last message that show the connection open; 0: none does."""
+    attested_ns: int = 0
+    """The last ``_clock``: until then the connector says itself that no other gap was open."""
+    ended: bool = False
+    """Its ``_disconnect`` is here."""
+    checks: Checks = field(default_factory=Checks)
 
 
 class File(Struct, kw_only=True):
@@ -52,17 +63,27 @@ class File(Struct, kw_only=True):
     records_by_type: dict[str, int] = field(default_factory=dict)
     connections: dict[str, Range] = field(default_factory=dict)
     blocks: list[Block] = field(default_factory=list)
+    checked: Checked = field(default_factory=Checked)
+    """Sums over the ``_clock``s in this segment."""
+    verified_share: float | None = None
+    """Of the market data in this segment; data after the last ``_clock`` is unverified here. None
+    where there is no market data."""
     stream_created: str | None = None
     chain: str = GENESIS
     """SHA-256 over the chain value of the segment before and this one's ``sha256``."""
 
 
 class SequenceGap(Struct):
-    """Messages that the stream dropped before they were archived."""
+    """Messages of the stream that are not archived: dropped before they were, or damaged since.
+
+    ``from_ns`` and ``to_ns`` are the receive times around it (0: not known)."""
 
     after_seq: int
     missing_count: int
     detected_at: str
+    from_ns: int = 0
+    to_ns: int = 0
+    stream_created: str | None = None
 
 
 class ExchangeGap(Struct):
@@ -70,6 +91,15 @@ class ExchangeGap(Struct):
 
     nats_seq: int
     recv_ns: int
+    facts: dict[str, Any]
+
+
+class GapEnd(Struct):
+    """A ``_gap_closed`` of the stream; ``conn`` is the connection that says so."""
+
+    nats_seq: int
+    recv_ns: int
+    conn: str
     facts: dict[str, Any]
 
 
@@ -81,12 +111,21 @@ class Manifest(Struct, kw_only=True, omit_defaults=False):
     files: list[File] = field(default_factory=list)
     gaps: list[SequenceGap] = field(default_factory=list)
     exchange_gaps: list[ExchangeGap] = field(default_factory=list)
+    gap_ends: list[GapEnd] = field(default_factory=list)
+    gaps_before: list[ExchangeGap] = field(default_factory=list)
+    """Gaps that were open at the end of the day before, on connections that lived on."""
     tickers: list[str] = field(default_factory=list)
     message_types: list[str] = field(default_factory=list)
     has_gaps: bool = False
     duplicates: int = 0
-    """Redelivered or resent messages that were recognised and not written again."""
+    """Resent messages that were recognised and not written again: ``_duplicate`` in their place."""
+    checked: Checked = field(default_factory=Checked)
+    verified_share: float | None = None
+    """Of the day's market data; see ``shares.verified_share``."""
+    clean_share: float | None = None
+    """Of the day's captured time; see ``shares.clean_share``."""
     env: str | None = None
+    exchange: str | None = None
     schema: str | None = None
     ssmd_version: str | None = None
     config_hash: str | None = None
@@ -110,11 +149,24 @@ def set_aside(folder: Path) -> Path | None:
     return kept
 
 
+def new(folder: Path, about: About, before: Manifest | None) -> Manifest:
+    """The manifest of a day without segments; ``before`` is that of the latest day before it."""
+    return Manifest(
+        feed=about.feed,
+        date=folder.name,
+        rotation_interval=about.rotation_interval,
+        gaps_before=still_open(before) if before is not None else [],
+        env=about.env,
+        exchange=about.exchange,
+        schema=about.schema,
+        ssmd_version=about.ssmd_version,
+        config_hash=about.config_hash,
+    )
+
+
 def save(folder: Path, manifest: Manifest) -> None:
     """Durable when it returns; a crash leaves the old one or the new one."""
-    manifest.has_gaps = bool(manifest.gaps or manifest.exchange_gaps)
-    manifest.tickers.sort()
-    manifest.message_types.sort()
+    derive(manifest)
     temporary = folder / f".{NAME}.tmp"
     with temporary.open("wb") as file:
         file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
@@ -135,85 +187,89 @@ def add(manifest: Manifest, entry: File, tickers: set[str]) -> None:
     entry.chain = link(previous, entry.sha256)
     manifest.files.append(entry)
     manifest.tickers = sorted({*manifest.tickers, *tickers})
-    manifest.message_types = sorted({*manifest.message_types, *entry.records_by_type})
 
 
-class Tally:
-    """What a segment's manifest entry says, counted line by line."""
-
-    def __init__(self) -> None:
-        self.records = 0
-        self.bytes = 0
-        self.first_seq = 0
-        self.last_seq = 0
-        self.first_recv_ns = 0
-        self.last_recv_ns = 0
-        self.types: dict[str, int] = {}
-        self.tickers: set[str] = set()
-        self.connections: dict[str, Range] = {}
-        self.blocks: list[Block] = []
-        self.gaps: list[ExchangeGap] = []
-
-    def line(self, capture: Capture, size: int) -> None:
-        if not self.records:
-            self.first_seq, self.first_recv_ns = capture.nats_seq, capture.recv_ns
-        self.records += 1
-        self.bytes += size
-        self.last_seq = capture.nats_seq
-        self.last_recv_ns = max(self.last_recv_ns, capture.recv_ns)
-        self.first_recv_ns = min(self.first_recv_ns, capture.recv_ns)
-        self.types[capture.type] = self.types.get(capture.type, 0) + 1
-        if capture.sym is not None:
-            self.tickers.add(capture.sym)
-        frames = self.connections.get(capture.conn)
-        if frames is None:
-            frames = self.connections[capture.conn] = Range()
-        advance(frames, capture)
-
-    def gap(self, nats_seq: int, recv_ns: int, line: bytes) -> None:
-        """Remember a ``_gap`` with what it says."""
-        facts = msgspec.json.decode(line).get("raw")
-        self.gaps.append(ExchangeGap(nats_seq, recv_ns, facts if isinstance(facts, dict) else {}))
-
-    def block(self, offset: int, length: int, first_seq: int, records: int, recv_ns: int) -> None:
-        self.blocks.append(Block(offset, length, first_seq, records, recv_ns))
+def derive(manifest: Manifest) -> None:
+    """Bring what follows from the entries and gaps up to date."""
+    files = manifest.files
+    manifest.has_gaps = bool(manifest.gaps or manifest.exchange_gaps)
+    manifest.message_types = sorted({kind for entry in files for kind in entry.records_by_type})
+    manifest.duplicates = sum(entry.records_by_type.get(DUPLICATE, 0) for entry in files)
+    manifest.checked = Checked()
+    stretches: dict[str, Checks] = {}
+    for entry in files:
+        manifest.checked.add(entry.checked)
+        for conn, frames in entry.connections.items():
+            known = stretches.get(conn)
+            stretches[conn] = known.join(frames.checks) if known else frames.checks
+    manifest.verified_share = verified_share(stretches.values())
+    spans = captured(manifest)
+    manifest.clean_share = clean_share(spans, open_gaps(manifest, spans))
 
 
-def advance(frames: Range, capture: Capture) -> None:
-    """Move a connection's range over one more message."""
-    frames.records += 1
-    if capture.part < 0:
-        frames.notes = max(frames.notes, -capture.part)
-        return
-    if not frames.first_n:
-        frames.first_n = capture.n
-    frames.last_n, frames.last_part = capture.n, capture.part
+def captured(manifest: Manifest) -> dict[str, Span]:
+    """The time of each connection on the day."""
+    spans: dict[str, Span] = {}
+    for entry in manifest.files:
+        for conn, frames in entry.connections.items():
+            if frames.first_ns:
+                first, last = spans.get(conn, (frames.first_ns, frames.last_ns))
+                spans[conn] = min(first, frames.first_ns), max(last, frames.last_ns)
+    return spans
 
 
-def recover(path: Path, tally: Tally | None = None, start: int = 0) -> tuple[Tally, int]:
-    """What the complete members of a file hold, and where they end.
+def open_gaps(manifest: Manifest, spans: Mapping[str, Span]) -> Iterator[OpenGap]:
+    """When gaps were open on the day, and against which of the connections they count."""
+    ends = {_id(end): end for end in manifest.gap_ends}
+    for gap in (*manifest.gaps_before, *manifest.exchange_gaps):
+        end = ends.pop(_id(gap), None)
+        yield _open_gap(gap.facts, gap.recv_ns, end, spans)
+    for end in ends.values():  # opened on a day that is not here
+        yield _open_gap(end.facts, 0, end, spans)
+    for hole in manifest.gaps:
+        yield OpenGap(hole.from_ns, hole.to_ns, None)
+    for conn, last_ns in _attested(manifest).items():
+        yield OpenGap(last_ns, None, frozenset({conn}))
 
-    With what an earlier call answered, only the members after it are read and added.
-    """
-    tally = tally or Tally()
-    end = start
-    for offset, length, content in segment.members(path, start=start):
-        before = tally.records
-        first: Capture | None = None
-        for line in content[:-1].split(b"\n"):
-            try:
-                capture = decode_capture(line)
-            except ContractError:
-                break
-            first = first or capture
-            tally.line(capture, len(line) + 1)
-            if capture.type == "_gap":
-                tally.gap(capture.nats_seq, capture.recv_ns, line)
-        if first is None:
-            break
-        tally.block(offset, length, first.nats_seq, tally.records - before, first.recv_ns)
-        end = offset + length
-    return tally, end
+
+def _attested(manifest: Manifest) -> dict[str, int]:
+    """Until when each connection's own ``_clock``s, and the ``_disconnect`` after them, speak."""
+    until: dict[str, int] = {}
+    for entry in manifest.files:
+        for conn, frames in entry.connections.items():
+            last_ns = max(until.get(conn, 0), frames.attested_ns)
+            until[conn] = max(last_ns, frames.last_ns) if frames.ended and last_ns else last_ns
+    return until
+
+
+def _id(told: ExchangeGap | GapEnd) -> str:
+    """The gap's own; one that has none is like no other."""
+    return str(told.facts.get("id", f"{told.nats_seq}"))
+
+
+def _open_gap(
+    facts: dict[str, Any], noted_ns: int, end: GapEnd | None, spans: Mapping[str, Span]
+) -> OpenGap:
+    told = facts.get("from_ns")
+    from_ns = min(told, noted_ns or told) if isinstance(told, int) else noted_ns
+    conn = str(facts.get("conn"))
+    if end is None:
+        return OpenGap(from_ns, None, frozenset({conn}))
+    conns = frozenset({conn, end.conn}) if end.conn in spans else None
+    return OpenGap(from_ns, end.recv_ns, conns)
+
+
+def still_open(manifest: Manifest) -> list[ExchangeGap]:
+    """Gaps that the day leaves open, on connections that it does not see ended."""
+    closed = {_id(end) for end in manifest.gap_ends}
+    alive = {conn for entry in manifest.files for conn in entry.connections} - {
+        conn for entry in manifest.files for conn, of in entry.connections.items() if of.ended
+    }
+    return [
+        gap
+        for gap in (*manifest.gaps_before, *manifest.exchange_gaps)
+        if _id(gap) not in closed and str(gap.facts.get("conn")) in alive
+    ]
 
 
 def segments(folder: Path) -> Iterator[Path]:
@@ -231,3 +287,8 @@ def sequence_of(path: Path) -> tuple[str, int]:
     stem = path.name.partition(".")[0]
     clock, _, sequence = stem.partition("-")
     return clock, int(sequence) if sequence.isdigit() else 0
+
+
+def days(feed: Path) -> list[Path]:
+    """The folders of a feed's days, in order."""
+    return sorted(folder for folder in feed.glob("????-??-??") if folder.is_dir())

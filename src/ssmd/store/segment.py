@@ -5,6 +5,7 @@ fsyncs. Closing renames it to ``NAME.jsonl.gz``, which never changes again.
 """
 
 import hashlib
+import mmap
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,13 +17,15 @@ from isal import isal_zlib
 from msgspec import Struct
 
 from ssmd.errors import CorruptArchive
+from ssmd.store import header
+from ssmd.store.header import LEVEL, About
 
 PART: Final = ".part"
 SUFFIX: Final = ".jsonl.gz"
-LEVEL: Final = 2
 GZIP: Final = 31
 """zlib's window bits for a gzip header and trailer."""
 CHUNK_BYTES: Final = 1 << 20
+_MAGIC: Final = b"\x1f\x8b\x08"
 _DAMAGED: Any = (isal_zlib.error, zlib.error)
 
 
@@ -36,8 +39,10 @@ class Block(Struct, frozen=True, array_like=True):
     first_recv_ns: int
 
 
-def compress(lines: bytes) -> bytes:
-    """One complete gzip member."""
+def compress(lines: bytes, about: About | None = None) -> bytes:
+    """One complete gzip member; the first of a segment says what the segment is about."""
+    if about is not None:
+        return header.member(lines, about)
     packer = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, GZIP)
     return bytes(packer.compress(lines) + packer.flush())
 
@@ -53,7 +58,12 @@ class SegmentFile:
         self.part = path.with_name(path.name + PART)
         self.size = 0
         self._fd = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        fsync_folder(path.parent)
+        try:
+            fsync_folder(path.parent)
+        except OSError:
+            self.abandon()
+            self.part.unlink()
+            raise
 
     @classmethod
     def resume(cls, part: Path, size: int) -> Self:
@@ -81,11 +91,12 @@ class SegmentFile:
         self.size += len(member)
 
     def close(self) -> None:
-        """Give the segment its final name."""
-        os.fsync(self._fd)
-        os.close(self._fd)
-        self._fd = -1
-        self.part.rename(self.path)
+        """Give the segment its final name. Raises OSError; the call can then be repeated."""
+        if self._fd >= 0:
+            os.fsync(self._fd)
+            self.abandon()
+        if self.part.exists():
+            self.part.rename(self.path)
         fsync_folder(self.path.parent)
 
     def abandon(self) -> None:
@@ -134,6 +145,20 @@ def members(path: Path, *, start: int = 0) -> Iterator[tuple[int, int, bytes]]:
             offset += length
 
 
+def sound_members(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """The same for every complete member, also those behind damage."""
+    size = path.stat().st_size
+    if not size:
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        offset = 0
+        while 0 <= offset < size:
+            for at, length, lines_ in members(path, start=offset):
+                yield at, length, lines_
+                offset = at + length
+            offset = content.find(_MAGIC, offset + 1) if offset < size else -1
+
+
 def _member(read: Callable[[int], bytes], rest: bytes) -> tuple[bytes, int, bytes] | None:
     """Content, compressed length and what was read beyond it of the next member."""
     unpacker = isal_zlib.decompressobj(GZIP)
@@ -165,6 +190,13 @@ def lines(path: Path, *, start: int = 0) -> Iterator[bytes]:
         yield from content[:-1].split(b"\n")
     if not path.name.endswith(PART) and end != path.stat().st_size:
         raise CorruptArchive(f"{path} is damaged at byte {end}", hint="see `ssmd archive verify`")
+
+
+def read(path: Path, offset: int, length: int) -> bytes:
+    """Bytes of a file."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(length)
 
 
 def sha256(path: Path) -> str:

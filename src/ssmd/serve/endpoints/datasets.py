@@ -69,7 +69,7 @@ async def sample(request: Request) -> Response:
 @contextlib.asynccontextmanager
 async def _while_connected(request: Request) -> AsyncIterator[Deadline]:
     """A deadline that passes at once when the client goes away."""
-    deadline = Deadline()
+    deadline, failure = Deadline(), None
 
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -80,8 +80,11 @@ async def _while_connected(request: Request) -> AsyncIterator[Deadline]:
         watching = tasks.create_task(watch())
         try:
             yield deadline
-        finally:
-            watching.cancel()
+        except Exception as error:
+            failure = error  # raised below: out of the group it would come wrapped, as a bug
+        watching.cancel()
+    if failure is not None:
+        raise failure
 
 
 routes = [

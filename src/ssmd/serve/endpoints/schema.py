@@ -133,7 +133,7 @@ def _examples(context: Context, feed: str, type_: str) -> _Examples:
         types |= found
         if any(kind.lower() in wanted for kind in found):
             lines = list[bytes]()
-            with contextlib.suppress(CorruptArchive):
+            with contextlib.suppress(CorruptArchive, ContractError, OSError):
                 lines.extend(islice(context.archive.day(feed, day).lines(type=type_), EXAMPLES))
             if lines:
                 return _Examples(day, lines, types)

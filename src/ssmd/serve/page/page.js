@@ -1,14 +1,21 @@
 // What is shown is asked for every few seconds; text goes in as text, never as markup.
-const REFRESH_MS = 5000;
+import { card, element, health } from "/feeds.js";
+
+const FEEDS_MS = 2000;
+const DATASETS_MS = 10000;
 const MOST_ROWS = 200;
 const $ = (id) => document.getElementById(id);
 let key = sessionStorage.getItem("ssmd-key");
 let chosen = null;
+let answered = null;
 
 class KeyNeeded extends Error {}
 
+// A header's characters are bytes: a key beyond ASCII goes out as its UTF-8.
+const headers = () => (key ? { "X-API-Key": String.fromCharCode(...new TextEncoder().encode(key)) } : {});
+
 async function ask(path) {
-  const answer = await fetch(path, { headers: key ? { "X-API-Key": key } : {} });
+  const answer = await fetch(path, { headers: headers() });
   if (answer.status === 401) throw new KeyNeeded();
   if (!answer.ok) {
     const body = await answer.json().catch(() => null);
@@ -17,30 +24,64 @@ async function ask(path) {
   return answer;
 }
 
-function element(name, text, className) {
-  const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
-  if (className) made.className = className;
-  return made;
-}
-
 function state(text, kind) {
-  $("state").textContent = text;
+  // Said once: a screen reader reads what changes.
+  if ($("state").textContent !== text) $("state").textContent = text;
   $("state").className = kind;
 }
+
+function clock(date) {
+  return `${date.toISOString().slice(11, 19)} UTC`;
+}
+
+function trouble(text) {
+  document.body.classList.toggle("old", Boolean(text));
+  const said = text && [text, answered && `Shown is what the server said at ${clock(answered)}.`].filter(Boolean).join(" ");
+  if (said && $("trouble").textContent !== said) $("trouble").textContent = said;
+  $("trouble").hidden = !text;
+}
+
+function failed(error) {
+  if (error instanceof KeyNeeded) return askForKey();
+  state(answered ? "out of date" : "no data", "warn");
+  trouble(error instanceof TypeError ? "The server does not answer." : `The server answers with an error: ${error.message}.`);
+}
+
+// --- feeds --------------------------------------------------------------------------------------
+
+async function refreshFeeds() {
+  try {
+    const feeds = await (await ask("/v1/feeds")).json();
+    answered = new Date();
+    trouble("");
+    $("updated").textContent = `as of ${clock(answered)}`;
+    $("cards").replaceChildren(...feeds.map(card));
+    $("feeds").hidden = feeds.length === 0;
+    $("verified-note").hidden = !feeds.some((feed) => feed.live);
+    $("key").hidden = true;
+    const well = feeds.filter((feed) => health(feed).kind === "good").length;
+    const all = well === feeds.length;
+    state(feeds.length ? `${well} of ${feeds.length} feeds live` : "no feeds", all && well ? "good" : "warn");
+    document.title = feeds.length ? `${well}/${feeds.length} live · ssmd` : "ssmd";
+  } catch (error) {
+    failed(error);
+  }
+}
+
+// --- datasets -----------------------------------------------------------------------------------
 
 function row(dataset) {
   const made = element("tr");
   const open = element("button", dataset.date);
-  open.addEventListener("click", () => choose(dataset));
+  open.addEventListener("click", () => choose(dataset).catch(failed));
   open.title = `Sample of ${dataset.feed} on ${dataset.date}`;
   const day = element("td");
   day.append(open);
   made.append(
     element("td", dataset.feed), day,
     element("td", dataset.records.toLocaleString("en"), "n"),
-    element("td", dataset.tickers.toLocaleString("en"), "n"),
-    element("td", dataset.size_mb.toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 }), "n"),
+    element("td", dataset.tickers.toLocaleString("en"), "n wide"),
+    element("td", dataset.size_mb.toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 }), "n wide"),
     dataset.has_gaps ? element("td", "yes", "warn") : element("td", "none", "soft"),
   );
   if (chosen && chosen.feed === dataset.feed && chosen.date === dataset.date) made.className = "chosen";
@@ -53,33 +94,44 @@ function show(datasets) {
   $("rows").replaceChildren(...datasets.slice(0, MOST_ROWS).map(row));
   if (focused) for (const open of $("rows").querySelectorAll("button")) if (open.title === focused) open.focus();
   $("datasets").hidden = false;
-  $("key").hidden = true;
   $("table").hidden = datasets.length === 0;
   $("empty").hidden = datasets.length > 0;
   $("more").hidden = datasets.length <= MOST_ROWS;
   $("more").textContent = `The newest ${MOST_ROWS} of ${datasets.length}; /datasets has all.`;
 }
 
-async function refresh() {
+async function refreshDatasets() {
   try {
     show(await (await ask("/datasets")).json());
-    const ready = await fetch("/ready");
-    const { detail } = await ready.json();
-    state(ready.ok ? "ready" : detail, ready.ok ? "good" : "warn");
   } catch (error) {
-    if (error instanceof KeyNeeded) askForKey();
-    else state(error instanceof TypeError ? "the server does not answer" : error.message, "warn");
+    failed(error);
   }
 }
 
+// --- key ----------------------------------------------------------------------------------------
+
 function askForKey() {
-  $("key-wrong").hidden = key === null;
+  if ($("key").hidden) $("key-wrong").hidden = key === null;
   key = null;
   sessionStorage.removeItem("ssmd-key");
-  for (const id of ["datasets", "sample"]) $(id).hidden = true;
+  for (const id of ["feeds", "datasets", "sample", "trouble"]) $(id).hidden = true;
   $("key").hidden = false;
-  state("locked", "warn");
+  $("updated").textContent = "";
+  document.title = "ssmd";
+  state("locked: an API key is needed", "warn");
 }
+
+$("key").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  key = $("key-value").value;
+  sessionStorage.setItem("ssmd-key", key);
+  $("key-value").value = "";
+  $("key").hidden = true;
+  await refresh();
+  if (!$("key").hidden) $("key-value").focus();
+});
+
+// --- sample -------------------------------------------------------------------------------------
 
 async function choose(dataset) {
   chosen = dataset;
@@ -93,7 +145,7 @@ async function choose(dataset) {
   const feeds = await (await ask("/v1/feeds")).json();
   const found = feeds.find((feed) => feed.name === dataset.feed);
   types.append(...(found?.message_types ?? []).map((type) => new Option(type, type)));
-  refresh();
+  await refreshDatasets();
 }
 
 // The array is split into its lines and not parsed as a whole: numbers stay as they were sent.
@@ -101,7 +153,7 @@ async function sample() {
   const query = new URLSearchParams({ limit: "10" });
   if ($("type").value) query.set("type", $("type").value);
   if ($("ticker").value.trim()) query.set("ticker", $("ticker").value.trim());
-  const path = `/datasets/${encodeURIComponent(chosen.feed)}/${chosen.date}/sample?${query}`;
+  const path = `/datasets/${encodeURIComponent(chosen.feed)}/${encodeURIComponent(chosen.date)}/sample?${query}`;
   $("raw").href = path;
   $("raw").hidden = key !== null;
   try {
@@ -131,17 +183,26 @@ function message(line) {
   return made;
 }
 
-$("key").addEventListener("submit", (event) => {
-  event.preventDefault();
-  key = $("key-value").value;
-  sessionStorage.setItem("ssmd-key", key);
-  $("key-value").value = "";
-  refresh();
-});
 $("choose").addEventListener("submit", (event) => {
   event.preventDefault();
   sample();
 });
 $("type").addEventListener("change", sample);
-refresh();
-setInterval(() => { if (!document.hidden && $("key").hidden) refresh(); }, REFRESH_MS);
+
+// ------------------------------------------------------------------------------------------------
+
+async function refresh() {
+  await refreshFeeds();
+  if ($("key").hidden) await refreshDatasets();
+}
+
+// One question after the other: a slow server is not asked again before it has answered.
+async function repeat(task, pause) {
+  if (!document.hidden && $("key").hidden) await task();
+  setTimeout(repeat, pause, task, pause);
+}
+
+await refresh();
+setTimeout(repeat, FEEDS_MS, refreshFeeds, FEEDS_MS);
+setTimeout(repeat, DATASETS_MS, refreshDatasets, DATASETS_MS);
+document.addEventListener("visibilitychange", () => { if (!document.hidden && $("key").hidden) refresh(); });

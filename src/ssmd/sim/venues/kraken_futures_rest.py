@@ -48,11 +48,11 @@ def answer(world: World, route: str, query: Mapping[str, str]) -> Reply:
         case "/orderbook" | "/history":
             market = world.market(query.get("symbol", ""))
             if market is None:
-                return _failed(400, "invalidArgument: symbol")
+                return _failed(200, "invalidArgument: symbol")
             try:
                 found = _book(market) if route == "/orderbook" else _history(market, query)
             except ValueError:
-                return _failed(400, "invalidArgument: lastTime")
+                return _failed(200, "invalidArgument: lastTime")
         case _:
             return _failed(404, "notFound")
     return Reply(200, msgspec.json.encode({"result": "success", **found, "serverTime": now}))
@@ -109,10 +109,13 @@ def _book(market: Market) -> dict[str, Any]:
 
 
 def _history(market: Market, query: Mapping[str, str]) -> dict[str, Any]:
-    """A hundred trades before ``lastTime``, the newest first. Raises ValueError."""
+    """A hundred trades until ``lastTime``, the newest first. Raises ValueError.
+
+    Times have milliseconds: what happened in the last of them is told again, and not left out.
+    """
     asked = query.get("lastTime")
-    before = datetime.fromisoformat(asked).timestamp() * 1e9 if asked else float("inf")
-    found = (trade for trade in reversed(market.history) if trade.ts_ns < before)
+    until_ms = datetime.fromisoformat(asked).timestamp() * 1e3 if asked else float("inf")
+    found = (trade for trade in reversed(market.history) if trade.ts_ns // 1_000_000 <= until_ms)
     return {"history": [_trade(trade) for trade in islice(found, _PAGE)]}
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ssmd.exchanges.polymarket_records import book_hash
+from ssmd.exchanges.polymarket_hash import book_hash
 from ssmd.sim.market import Change, Life, Listing, Market, Trade, draw, text
 from ssmd.sim.venues.base import Keys, Reply
 from ssmd.sim.world import World

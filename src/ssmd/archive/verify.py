@@ -1,0 +1,299 @@
+"""Proving an archive: what is on disk against what its manifests say, and both against the law
+that every message is there once. Reads one gzip member at a time."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct, field
+
+from ssmd.archive import lock
+from ssmd.archive.finding import REMAKE, REPAIR, WITNESS, Finding, Line, Tell, at_line
+from ssmd.archive.frames import Frames
+from ssmd.archive.replay import Replay
+from ssmd.archive.salvage import QUARANTINE
+from ssmd.exchanges import EXCHANGES
+from ssmd.store import header, segment, tally
+from ssmd.store import manifest as manifests
+from ssmd.store.manifest import GENESIS, File, Manifest
+from ssmd.store.segment import PART
+from ssmd.store.tally import Tally
+
+DERIVED: Final = (
+    "exchange_gaps", "gap_ends", "gaps_before", "tickers", "message_types", "has_gaps",
+    "duplicates", "checked", "verified_share", "clean_share",
+)  # fmt: skip
+"""What a manifest says beyond its entries, and its segments tell."""
+
+_line = msgspec.json.Decoder(Line).decode
+
+
+class Summary(Struct, kw_only=True):
+    """What was looked at, and how fast. ``bytes`` is uncompressed."""
+
+    ok: bool = True
+    deep: bool = False
+    feeds: list[str] = field(default_factory=list)
+    days: int = 0
+    segments: int = 0
+    messages: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    quarantined: int = 0
+    gaps: int = 0
+    checks: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Message type -> how many of its messages verify again, cannot be verified, are broken."""
+    faults: int = 0
+    """Faults that the exchanges' checks find again; gaps name those that are no findings."""
+    findings: list[Finding] = field(default_factory=list)
+
+
+def verify(
+    env: Path,
+    feeds: Sequence[str],
+    dates: Sequence[str],
+    *,
+    deep: bool,
+    tell: Tell,
+    progress: Callable[[int], None],
+) -> Summary:
+    """Prove the feeds of an environment's folder, all days or only those of ``dates``.
+
+    Each finding is told as it is made; ``progress`` gets compressed bytes as they are read.
+    """
+    summary = Summary(deep=deep, feeds=list(feeds))
+    started = time.monotonic()
+
+    def note(finding: Finding) -> None:
+        summary.findings.append(finding)
+        tell(finding)
+
+    for feed in feeds:
+        _Feed(env / feed, dates, summary, note, progress).verify()
+    summary.seconds = time.monotonic() - started
+    summary.ok = not summary.findings
+    return summary
+
+
+class _Feed:
+    """One feed, day after day."""
+
+    def __init__(
+        self,
+        folder: Path,
+        dates: Sequence[str],
+        summary: Summary,
+        tell: Tell,
+        progress: Callable[[int], None],
+    ) -> None:
+        days = manifests.days(folder)
+        self._days = [day for day in days if not dates or day.name in dates]
+        self._summary = summary
+        self._tell = tell
+        self._progress = progress
+        self._running = lock.is_held(folder)
+        self._folder = folder
+        self._replay: Replay | None = None
+        self._frames: Frames | None = None
+        self._previous: File | None = None
+        self._before: Manifest | None = None
+        if self._days and self._days[0] != days[0]:
+            self._before = manifests.load(days[days.index(self._days[0]) - 1])
+            self._previous = tally.last_file(self._before)
+
+    def verify(self) -> None:
+        for day in self._days:
+            self._day(day)
+            self._summary.days += 1
+        if self._frames is not None:
+            self._frames.finish()
+        if self._replay is not None:
+            self._replay.finish()
+            self._summary.faults += self._replay.faults
+            for type_, found in self._replay.outcomes.items():
+                sums = self._summary.checks.setdefault(type_, {})
+                for state, count in found.items():
+                    sums[state] = sums.get(state, 0) + count
+
+    # --- one day --------------------------------------------------------------------------------
+
+    def _day(self, folder: Path) -> None:
+        on_disk = set(folder.iterdir())
+        manifest = manifests.load(folder)
+        if manifest is None:
+            self._no_manifest(folder, on_disk)
+            manifest = Manifest(feed=folder.parent.name, date=folder.name)
+        made, sound = self._segments(folder, manifest)
+        self._chain(folder, manifest)
+        self._strays(folder, on_disk, manifest)
+        if sound:
+            self._compare(folder, manifest, made)
+        self._summary.gaps += len(manifest.gaps) + len(manifest.exchange_gaps)
+        self._before = manifest if manifest.files else self._before
+
+    def _no_manifest(self, folder: Path, on_disk: set[Path]) -> None:
+        path = folder / manifests.NAME
+        if path in on_disk:
+            self._tell(Finding(str(path), "", "this is no manifest that can be read", REMAKE))
+        elif any(True for _ in manifests.segments(folder)) and not self._running:
+            self._tell(Finding(str(path), "", "there is no manifest of these segments", REMAKE))
+
+    def _segments(self, folder: Path, manifest: Manifest) -> tuple[Manifest, bool]:
+        """The manifest that the segments make, and whether all of them are sound."""
+        made = Manifest(feed=manifest.feed, date=manifest.date)
+        if self._before is not None:
+            made.gaps_before = manifests.still_open(self._before)
+        sound = True
+        for entry in manifest.files:
+            path = folder / entry.name
+            if not path.exists():
+                self._tell(Finding(str(path), "", "the manifest names it, and it is gone", REMAKE))
+                self._previous, sound = None, False
+                self._skip()
+                continue
+            sound &= self._segment(path, entry, made)
+            self._previous = entry
+        return made, sound
+
+    def _chain(self, folder: Path, manifest: Manifest) -> None:
+        previous = GENESIS
+        for entry in manifest.files:
+            if entry.chain != manifests.link(previous, entry.sha256):
+                what = "the hash chain breaks here: a segment was taken out, added or changed"
+                self._tell(Finding(str(folder / entry.name), "", what, REMAKE))
+            previous = entry.chain
+
+    def _strays(self, folder: Path, on_disk: set[Path], manifest: Manifest) -> None:
+        known = {manifests.NAME, QUARANTINE, *(entry.name for entry in manifest.files)}
+        last = manifest.files[-1].name if manifest.files else ""
+        for path in sorted(on_disk):
+            name = path.name
+            if name in known or name.startswith((".", f"{manifests.NAME}.corrupt-")):
+                continue
+            if self._running and name > last:
+                continue  # an archiver is about to close it or to enter it
+            if name.endswith(PART):
+                hint = "start the archiver: it closes it; or `ssmd archive repair`"
+                self._tell(Finding(str(path), "", "a part that nobody writes to", hint))
+            else:
+                self._tell(Finding(str(path), "", "no manifest names this file", REMAKE))
+        if folder / QUARANTINE in on_disk:
+            aside = [path for path in (folder / QUARANTINE).iterdir() if path.suffix != ".json"]
+            self._summary.quarantined += len(aside)
+
+    def _compare(self, folder: Path, manifest: Manifest, made: Manifest) -> None:
+        path = str(folder / manifests.NAME)
+        for gap in made.gaps:
+            if gap not in manifest.gaps:
+                what = f"{gap.missing_count} messages are missing, and no gap names them"
+                self._tell(Finding(path, f"seq {gap.after_seq + 1}", what, REMAKE))
+        made.gaps = manifest.gaps  # a repair knows of more
+        manifests.derive(made)
+        for name in DERIVED:
+            if getattr(manifest, name) != getattr(made, name):
+                what = f"{name} is not what the segments make"
+                self._tell(Finding(path, "", what, REMAKE))
+
+    # --- one segment ----------------------------------------------------------------------------
+
+    def _segment(self, path: Path, entry: File, made: Manifest) -> bool:
+        """Whether it is what its entry says."""
+        about = header.read(path)
+        if self._frames is None:
+            self._begin(entry, about)
+        counted = Tally(tally.position(self._previous, about))
+        self._last_seq = counted.last_seq
+        end = 0
+        for offset, length, content in segment.members(path):
+            if not self._member(path, counted, offset, length, content):
+                break
+            end = offset + length
+            self._progress(length)
+        self._summary.segments += 1
+        self._summary.messages += counted.records
+        self._summary.bytes += counted.bytes
+        size = path.stat().st_size
+        if end != size:
+            self._tell(Finding(str(path), f"byte {end}", "the file is damaged here", REPAIR))
+            self._progress(size - end)
+            self._skip()
+        found = tally.register(made, path, counted, about)
+        return self._entry(path, entry, found) and end == size
+
+    def _begin(self, entry: File, about: header.About | None) -> None:
+        """At the first segment: from here on, each frame is followed."""
+        from_start = self._previous is None and entry.nats_start_seq == 1
+        self._frames = Frames(self._tell, from_start=from_start, on_hole=self._lose)
+        if self._summary.deep:
+            name = about.exchange if about and about.exchange else self._folder.name
+            exchange = EXCHANGES.get(name.replace("-", "_"))
+            if exchange is None:
+                what = "it does not say of which exchange it is: its checks are not done again"
+                self._tell(Finding(str(self._folder / entry.name), "", what, WITNESS))
+            self._replay = Replay(self._folder.name, exchange, self._tell)
+
+    def _skip(self) -> None:
+        """Lines are missing, and it is told: no connection can be followed across."""
+        if self._frames is not None:
+            self._frames.dropped += 1
+
+    def _lose(self, conn: str) -> None:
+        if self._replay is not None:
+            self._replay.lose(conn)
+
+    def _member(self, path: Path, counted: Tally, offset: int, length: int, content: bytes) -> bool:
+        """False where its lines are no messages of an archive."""
+        texts = content.removesuffix(b"\n").split(b"\n")
+        try:
+            lines = [_line(text) for text in texts]
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return False
+        for line, text in zip(lines, texts, strict=True):
+            self._follow(path, counted, line, text)
+        first = lines[0]
+        counted.block(offset, length, first.nats_seq, len(lines), first.recv_ns)
+        return True
+
+    def _follow(self, path: Path, counted: Tally, line: Line, text: bytes) -> None:
+        assert self._frames is not None
+        if line.nats_seq <= self._last_seq:
+            what = f"its sequence comes after {self._last_seq}"
+            self._tell(at_line(path, line, what))
+        self._last_seq = max(self._last_seq, line.nats_seq)
+        holes = len(counted.holes)
+        counted.line(line, text)
+        if len(counted.holes) > holes:
+            self._frames.dropped += 1
+        self._frames.line(path, line, text)
+        if self._replay is not None:
+            self._replay.line(path, line, text)
+
+    def _entry(self, path: Path, entry: File, found: File) -> bool:
+        """Compare what the manifest says of a segment with what it is."""
+        found.chain = entry.chain
+        if found == entry:
+            return True
+        if found.sha256 != entry.sha256:
+            at = next(_changes(entry, found), "")
+            what = "its bytes are not those that the manifest was made of (sha256)"
+            self._tell(Finding(str(path), at, what, REPAIR))
+        for name in File.__struct_fields__:
+            said, is_ = getattr(entry, name), getattr(found, name)
+            if said != is_ and name != "sha256":
+                short = isinstance(said, int | str | float | None)
+                what = f"the manifest says {name} {said}, and it is {is_}" if short else (
+                    f"{name} are not what the manifest says"
+                )  # fmt: skip
+                self._tell(Finding(str(path), "", what, REMAKE))
+        return False
+
+
+def _changes(entry: File, found: File) -> Iterator[str]:
+    """Where a segment differs first, as far as the block index tells."""
+    for said, is_ in zip(entry.blocks, found.blocks, strict=False):
+        if said != is_:
+            yield f"byte {said.offset}"
+    if len(found.blocks) < len(entry.blocks):
+        yield f"byte {entry.blocks[len(found.blocks)].offset}"
