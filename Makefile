@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check fix bench fuzz lock clean
+.PHONY: help up test check fix bench fuzz chaos reliability lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -32,6 +32,15 @@ bench: $(VENV)/.run  ## measure this machine beside a plain pipeline (ARGS="--js
 fuzz: $(VENV)/.dev  ## coverage-guided fuzzing of frames and segments (ARGS="-max_total_time=60")
 	$(PIP) "atheris>=3"
 	cd tests && ../$(BIN)/python -m fuzz $(ARGS)
+
+chaos: $(VENV)/.dev  ## 201 kills of connector, NATS and archiver; 1,000 reconnects of each exchange
+	SSMD_TEST_KILLS=67 $(BIN)/python -m pytest tests/e2e/test_generated.py -k kill_9
+	SSMD_TEST_RECONNECTS=1000 $(BIN)/python -m pytest tests/faults/test_reconnects.py
+
+reliability: $(VENV)/.dev  ## every fault at every exchange; writes docs/reliability.md
+	rm -f .faults.jsonl
+	SSMD_FAULT_RESULTS=.faults.jsonl $(BIN)/python -m pytest tests/faults/test_matrix.py
+	PYTHONPATH=tests $(BIN)/python -m faults.report .faults.jsonl docs/reliability.md
 
 lock:  ## pin the dependencies again (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

@@ -10,18 +10,18 @@ from ssmd.cli import COMMANDS
 
 SOURCE = Path(__file__).parents[1] / "src" / "ssmd"
 RANKS = {
-    "errors": 0,
+    "errors": 0, "lazy": 0,
     "message": 1, "instrument": 1, "config": 1, "book": 1.5, "keys": 3,
     "exchanges": 2, "store": 3, "bus": 3, "runtime": 2,
     "dataset": 4,
-    "connect": 5, "archive": 5, "serve": 5, "sim": 5, "up": 5,
+    "connect": 5, "archive": 5, "serve": 5, "meta": 5, "sim": 5, "up": 5,
     "cli": 6, "__main__": 7, "": 0,
 }  # fmt: skip
 HOMES = {
     "nats": {"bus"},
     "starlette": {"serve"},
     "hypercorn": {"serve"},
-    "ruamel": {"config"},
+    "ruamel": {"config", "meta"},
     "picows": {"connect", "sim"},
 }
 

@@ -2,26 +2,18 @@
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from typing import NamedTuple
 
 import click
 
 from ssmd.errors import SsmdError
-
-
-class Entry(NamedTuple):
-    """Where a subcommand is, and its line in ``ssmd --help``."""
-
-    target: str
-    help: str
-
+from ssmd.lazy import Entry, LazyGroup
 
 COMMANDS = {
     "up": Entry("ssmd.up.cli:up", "Run everything on this machine: capture, archive and serve."),
     "connect": Entry("ssmd.connect.cli:connect", "Capture market data from exchanges onto NATS."),
     "archive": Entry("ssmd.archive.cli:archive", "Archive messages from NATS as JSONL.gz."),
     "serve": Entry("ssmd.serve.cli:serve", "Serve the archive over HTTP."),
+    "meta": Entry("ssmd.meta.cli:meta", "Configuration in Git, keys, instruments, trading days."),
     "sim": Entry("ssmd.sim.cli:sim", "Run simulated exchanges."),
 }
 
@@ -31,27 +23,12 @@ Shell completion (bash; zsh and fish likewise):
 """
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are named in ``COMMANDS``."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        module, _, attribute = entry.target.partition(":")
-        command = getattr(import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
-
-
-@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    table=COMMANDS,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="ssmd", prog_name="ssmd")
 def root() -> None:
     """Stupid Simple Market Data: capture, stream, archive and serve, provably."""

@@ -4,6 +4,7 @@ SsmdError
 ├── ConfigError            a file, flag or variable says something wrong
 ├── KeyFault               a credential is missing or malformed; never holds its value
 ├── NotFound               a name that does not exist
+├── Conflict               someone else changed it first; look, and try again
 ├── PortInUse              an address that something else listens on
 ├── ExchangeError          an exchange could not be reached or said no; worth a retry
 │   └── ExchangeRefused    the exchange refused us (401, unknown endpoint): a retry cannot help
@@ -46,6 +47,10 @@ class KeyFault(SsmdError):
 
 class NotFound(SsmdError):
     code = "not_found"
+
+
+class Conflict(SsmdError):
+    code = "conflict"
 
 
 class PortInUse(SsmdError):

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from proof import Kept, archive_of, assert_prefix, assert_served, lines
 from roles import FEEDS, Roles, variables
 from ssmd import keys
@@ -17,7 +19,7 @@ from ssmd.dataset import Archive
 from ssmd.exchanges import EXCHANGES
 from ssmd.sim.server import SimOptions, Simulator
 
-KILLS = 4
+KILLS = int(os.environ.get("SSMD_TEST_KILLS", "4"))
 """Of each of connector, nats-server and archiver."""
 
 
@@ -77,6 +79,7 @@ async def test_generated_markets_verify_and_come_out_as_they_went_in(tmp_path: P
             await assert_served(client, run.archive, FEEDS[exchange])
 
 
+@pytest.mark.timeout(120 + 30 * KILLS)
 async def test_kill_9_of_every_role_doubles_nothing_and_names_what_is_lost(tmp_path: Path) -> None:
     seed = int(os.environ.get("SSMD_TEST_SEED") or random.randrange(1 << 32))
     print(f"SSMD_TEST_SEED={seed} kills at the same moments")  # shown where the test fails

@@ -13,6 +13,7 @@ from nats.errors import Error as NatsError
 
 from ssmd.bus import stream
 from ssmd.bus.deliveries import HEARTBEAT_S, Deliveries, Delivery
+from ssmd.bus.kv import Bucket
 from ssmd.bus.publisher import Publisher
 from ssmd.bus.server import EmbeddedServer
 from ssmd.bus.stream import StreamFacts
@@ -70,6 +71,10 @@ class Bus:
         self, name: str, *, consumer: str, after_seq: int | None = None, batch: int = 4000
     ) -> Deliveries:
         return Deliveries(self._nc, name, consumer=consumer, after_seq=after_seq, batch=batch)
+
+    async def bucket(self, name: str, *, history: int = 1, replicas: int = 1) -> Bucket:
+        """A key-value bucket, made where it is not there. Raises BusError."""
+        return await Bucket.open(self._nc, name, history=history, replicas=replicas)
 
     async def messages(
         self, name: str, subjects: str, *, start_seq: int = 1, limit: int = 1_000_000

@@ -1,0 +1,1 @@
+"""``ssmd meta``: configuration in Git, keys, instruments and trading days."""
