@@ -1,6 +1,7 @@
 """Fixtures that more than one area uses. Everything is real: servers, sockets, files."""
 
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -26,3 +27,15 @@ async def bus(tmp_path: Path, transport: Transport) -> AsyncIterator[Bus]:
     """A connection to a nats-server of the test's own, with an empty store."""
     async with connect(transport, name="test", data=tmp_path) as bus:
         yield bus
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 512 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a tmpfs cannot be mounted here (it takes root)")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -45,14 +45,23 @@ class Kept:
         return [(fact.get("conn", conn), fact) for conn, fact in facts]
 
     def conn_of(self, sent: Sent) -> str | None:
-        """The connection that was opened from a port; None where no ``_connect`` came through."""
+        """The connection that was opened from a port; None where no ``_connect`` came through.
+        A port may be used again: then the frames decide."""
         found = [
             conn
             for conn, facts in self.of_type("_connect")
             if facts["local"].endswith(f":{sent.peer_port}")
         ]
-        assert len(found) <= 1, "a port was used twice"
-        return found[0] if found else None
+        if len(found) > 1:
+            found = [conn for conn in found if self._holds(conn, sent)]
+        return max(found, key=lambda conn: len(self.frames.get(conn, ())), default=None)
+
+    def _holds(self, conn: str, sent: Sent) -> bool:
+        """Whether what is kept of a connection are the first frames of what was sent."""
+        frames = self.frames.get(conn, [])
+        return len(frames) <= len(sent) and all(
+            sha256(frame) == sent.sha256(n) for n, frame in enumerate(frames, 1)
+        )
 
 
 def _frames(entries: Sequence[Archived]) -> Iterator[bytes]:

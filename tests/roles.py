@@ -1,6 +1,7 @@
 """The roles as processes of their own, and where they find what they talk to."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -54,8 +55,10 @@ class Roles:
             )
 
     async def kill(self, role: str) -> None:
-        self.running[role].kill()
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself: NATS was away
+            self.running[role].kill()
         await self.running[role].wait()
+        assert "Traceback" not in self.log(role), self.log(role)
 
     async def stop(self, role: str) -> None:
         """As a person would, and it must end well."""

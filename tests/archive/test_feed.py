@@ -1,9 +1,7 @@
 """One feed, from the bus to the disk: streams that are made anew, and disks that are full."""
 
 import asyncio
-import contextlib
-import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import msgspec
 import pytest
 
 from archives import Capture, archive, put, trades, writer
+from disk import fill
 from ssmd.archive.feed import FeedArchive
 from ssmd.bus import Bus
 from ssmd.bus.stream import request, wanted
@@ -132,27 +131,6 @@ async def test_a_stream_made_anew_between_two_runs(
     async with archiving(bus, config, root) as feed:
         await until(feed, lambda: feed.status()["messages"] == 31)
     assert len(kept(root)[0]) == 532
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 512 KiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a tmpfs cannot be mounted here (it takes root)")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """Leave no room; the file that takes it."""
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"x" * 4096)
-    return filler
 
 
 async def acked(bus: Bus) -> int:

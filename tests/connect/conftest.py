@@ -13,6 +13,8 @@ from connect.harness import Captured, Capturing
 from ssmd import message
 from ssmd.bus import Bus
 from ssmd.config import Transport
+from ssmd.connect.outbox import Outbox
+from ssmd.connect.spill import Spill
 from ssmd.connect.tape import Channel
 from ssmd.exchanges import exchange
 from ssmd.message import Message
@@ -21,10 +23,12 @@ Notes = Callable[[], Awaitable[list[tuple[str, dict[str, Any]]]]]
 
 
 @pytest.fixture
-async def channel(bus: Bus, transport: Transport) -> AsyncIterator[Channel]:
+async def channel(bus: Bus, transport: Transport, tmp_path: Path) -> AsyncIterator[Channel]:
     facts = await bus.ensure_stream("test", "kraken", transport)
     async with bus.publisher(facts.name) as publisher:
-        yield Channel("test", "kraken", exchange("kraken"), publisher, bus.max_payload)
+        outbox = Outbox(publisher, Spill(tmp_path / "spill"), 1_000_000)
+        async with outbox.running(30):
+            yield Channel("test", "kraken", exchange("kraken"), outbox, bus.max_payload)
 
 
 @pytest.fixture
@@ -32,7 +36,7 @@ def stored(bus: Bus, channel: Channel) -> Callable[[], Awaitable[list[Message]]]
     """Every message of the feed that JetStream has, once all are acked."""
 
     async def read() -> list[Message]:
-        await channel.publisher.flush(30)
+        await channel.outbox.stored()
         pattern = message.feed_subjects("test", "kraken")
         name = message.stream_name("test", "kraken")
         return [message.decode(found.payload) async for found in bus.messages(name, pattern)]

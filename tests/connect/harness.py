@@ -80,8 +80,8 @@ class Captured:
         return found
 
 
-def configure(folder: Path, endpoints: Mapping[str, str]) -> Path:
-    """A configuration folder with an environment ``test`` of these feeds."""
+def configure(folder: Path, endpoints: Mapping[str, str], more: str = "") -> Path:
+    """A configuration folder with an environment ``test`` of these feeds, and ``more`` YAML."""
     for part in ("feeds", "environments"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     shutil.copytree(ROOT / "schemas", folder / "schemas", dirs_exist_ok=True)
@@ -100,6 +100,7 @@ def configure(folder: Path, endpoints: Mapping[str, str]) -> Path:
     (folder / "environments" / "test.yaml").write_text(
         f"name: test\nfeeds: [{', '.join(endpoints)}]\nschema: message:v1\n"
         + (keys if "kalshi" in endpoints else "")
+        + more
     )
     return folder
 

@@ -22,8 +22,10 @@ from ssmd.message import Message
 MIB = 1 << 20
 
 
-async def start(folder: Path, url: str, nats: str = "embedded") -> asyncio.subprocess.Process:
-    root = configure(folder / "config", {"kraken": url})
+async def start(
+    folder: Path, url: str, nats: str = "embedded", more: str = ""
+) -> asyncio.subprocess.Process:
+    root = configure(folder / "config", {"kraken": url}, more)
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ssmd", "connect", "--env", "test", "--config", str(root),
         "--data", str(folder), stderr=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL,

@@ -66,7 +66,8 @@ class Capture:
     async def stored(self, type_: str) -> list[Message]:
         """The messages of a type that JetStream has, in order."""
         assert self.feed.channel is not None
-        await self.feed.channel.publisher.flush(PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            await self.feed.channel.outbox.stored()
         env, feed = self.feed.channel.env, self.feed.channel.feed
         pattern = message.subject(env, feed, type_, "x").removesuffix("x") + ">"
         name = message.stream_name(env, feed)
@@ -99,7 +100,7 @@ async def capturing(
         Simulator(options) as sim,
         connect(Transport(url="embedded"), name="test", data=folder) as bus,
     ):
-        feed = _feed(bus, sim, exchange, secret, stale_after_s)
+        feed = _feed(bus, sim, exchange, secret, stale_after_s, folder)
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(feed.run(stop))
@@ -115,7 +116,7 @@ async def capturing(
 
 
 def _feed(
-    bus: Bus, sim: Simulator, exchange: str, secret: Path, stale_after_s: float
+    bus: Bus, sim: Simulator, exchange: str, secret: Path, stale_after_s: float, folder: Path
 ) -> FeedCapture:
     name = exchange.replace("_", "-")
     with pytest.MonkeyPatch.context() as patch:
@@ -130,6 +131,6 @@ def _feed(
             rate_limit_per_second=None,
             stale_after_s=stale_after_s,
         )
-        feed = FeedCapture(bus, config, resolved, Shard())
+        feed = FeedCapture(bus, config, resolved, Shard(), folder)
         assert feed.check_key()
     return feed

@@ -104,7 +104,8 @@ class Bus:
         if self._nc.is_connected:
             with contextlib.suppress(NatsError, OSError):
                 await self._nc.flush(timeout=2)
-        await self._nc.close()
+        with contextlib.suppress(OSError):  # of a server that is gone
+            await self._nc.close()
 
 
 async def _drain(nc: Client, name: str, consumer: str, left: int) -> AsyncIterator[Delivery]:

@@ -36,6 +36,7 @@ IDLE_BATCH_S = 5.0
 CHUNK = 256
 
 START, APPEND, COMMIT = 0, 1, 3
+_NO_BATCH = "-"
 REFUSALS = {
     10205: "batch publishing is switched off on the stream",
     10054: "a message is longer than the stream takes",
@@ -73,7 +74,7 @@ class Publisher:
         self._missing = False
         self._waiting: deque[Pending] = deque()
         self._sent: deque[Pending] = deque()
-        self._batch = ""
+        self._batch = _NO_BATCH
         self._first = 1
         """Batch sequence of the oldest message in ``_sent``."""
         self._restart = True
@@ -116,6 +117,11 @@ class Publisher:
         return len(self._waiting) + len(self._sent)
 
     @property
+    def connected(self) -> bool:
+        """Whether NATS is there."""
+        return self._nc.is_connected
+
+    @property
     def full(self) -> bool:
         """The window is used up: the caller stops its sources until ``room``."""
         return len(self._waiting) + len(self._sent) >= self.window
@@ -125,6 +131,16 @@ class Publisher:
         self._waiting.append(Pending(subject, msg_id, payload))
         if not self._wake.is_set():
             self._wake.set()
+
+    def withdraw(self) -> list[Pending]:
+        """Give back all that is not acked, in order. Some of it may be stored all the same: who
+        puts it again sends it with the same id."""
+        held = [*self._sent, *self._waiting]
+        self._sent.clear()
+        self._waiting.clear()
+        self._restart, self._committing = True, False
+        self._batch = _NO_BATCH
+        return held
 
     async def room(self) -> None:
         """Return when less than half of the window is in use. Raises what ``failed`` raises."""

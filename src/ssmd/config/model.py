@@ -134,6 +134,8 @@ class Transport(Spec, kw_only=True, frozen=True):
     max_bytes: Count = 10_000_000_000
     duplicate_window_s: Positive = 120.0
     replicas: Annotated[int, Meta(ge=1, le=5)] = 1
+    spill_max_bytes: Count = 1_000_000_000
+    """What a connector keeps on disk of each feed while NATS is away; beyond it frames are lost."""
 
 
 class Storage(Spec, kw_only=True, frozen=True):

@@ -21,7 +21,7 @@ from ssmd.runtime import Role, run_role
 @click.option("--config", "root", type=click.Path(path_type=Path), help="Configuration folder.")
 @click.option(
     "--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True,
-    help="Folder of the embedded NATS server.",
+    help="Folder of the embedded NATS server, and of what waits while NATS is away.",
 )  # fmt: skip
 @click.option("--shard", default="1/1", show_default=True, help="This part of the instruments.")
 @click.option("--health-addr", help="Serve /health /ready /metrics /status on host:port.")
@@ -49,7 +49,9 @@ def connect(
 async def capture(config: Config, data: Path, role: Role, shard: Shard) -> None:
     """Capture the configured feeds until ``role.stop``."""
     async with bus.connect(config.env.transport, name="connect", data=data) as connection:
-        feeds = [FeedCapture(connection, config, feed, shard) for feed in config.feeds.values()]
+        feeds = [
+            FeedCapture(connection, config, feed, shard, data) for feed in config.feeds.values()
+        ]
         runnable = [feed for feed in feeds if feed.check_key()]
         FeedCollector(feeds, role.registry)
         role.status = lambda: {

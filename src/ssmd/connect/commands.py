@@ -107,7 +107,7 @@ class Commands:
 
     async def _begin(self) -> None:
         # Before ``_connect`` is stored, nothing would name what a killed process had read.
-        await self._channel.publisher.stored()
+        await self._channel.outbox.safe()
         await self._subscribe(list(self.wanted))
         self.asked = True
 

@@ -97,6 +97,19 @@ class Connection:
         self.state = "closed"
 
     @property
+    def conn(self) -> str | None:
+        """The id of the latest WebSocket."""
+        return self._tape.conn if self._tape else None
+
+    def overflowed(self, facts: Mapping[str, Any]) -> bool:
+        """Frames of the latest WebSocket were dropped; whether a gap for its books says so."""
+        books = [book.sym for book in self.books if book.state == "synced"]
+        if self._tape is None or not books:
+            return False
+        self.books.doubt(self._tape, books, "overflow", time.monotonic(), **facts)
+        return True
+
+    @property
     def well(self) -> bool:
         """Data comes, and every book is right."""
         return self.state == "live" and self.books.settled
@@ -244,7 +257,7 @@ class Connection:
                 socket.send(keepalive.payload)
 
     def _is_full(self, socket: Socket) -> bool:
-        if not self._channel.publisher.full:
+        if not self._channel.outbox.full:
             return False
         self._on_full(socket)
         return True

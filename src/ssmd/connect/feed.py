@@ -1,61 +1,60 @@
-"""One feed: its stream, its connections, and which instruments they carry."""
+"""One feed: its stream, what waits for it, its connections and how they are."""
 
 import asyncio
 import logging
-import os
-import socket as sockets
 import time
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from ssmd import __version__
-from ssmd.bus import Bus, Publisher, StreamFacts
+import msgspec
+
+from ssmd.bus import Bus, StreamFacts
 from ssmd.config import Config, ResolvedFeed, secrets
-from ssmd.connect import discovery, past
+from ssmd.connect import past
 from ssmd.connect.backfill import Backfill
 from ssmd.connect.clock import WallClock, ntp
-from ssmd.connect.connection import Connection, Identity
+from ssmd.connect.connection import Connection
+from ssmd.connect.fleet import Fleet
 from ssmd.connect.gaps import Gap
-from ssmd.connect.rest import Rest, open_rest
-from ssmd.connect.retry import delay_s
+from ssmd.connect.outbox import Dropped, Outbox
+from ssmd.connect.rest import open_rest
 from ssmd.connect.shard import Shard
 from ssmd.connect.socket import Socket
+from ssmd.connect.spill import Spill
 from ssmd.connect.tape import Channel, Tape, connection_id
-from ssmd.errors import BusError, ExchangeError, ExchangeRefused, KeyFault
+from ssmd.errors import BusError, KeyFault
 from ssmd.exchanges import exchange as find_exchange
-from ssmd.exchanges.base import Subscription
 from ssmd.runtime import backoff, unless, wait
 
 log = logging.getLogger(__name__)
 
 DRAIN_S = 20.0
-HANDSHAKE_SPACING_S = 0.2
+HOLD_S = 1.0
+"""The exchange is held back for so long before messages go to the spill: it drops slow readers."""
 CLOCK_EVERY_S = 60.0
-REFRESH_S = 2.0
-"""Instruments are looked up again no sooner, whatever the exchange lists."""
 DOUBTFUL = frozenset({"stale", "recovering"})
 
 
 class FeedCapture:
     """Captures one feed from ``run`` to its end."""
 
-    def __init__(self, bus: Bus, config: Config, feed: ResolvedFeed, shard: Shard) -> None:
+    def __init__(
+        self, bus: Bus, config: Config, feed: ResolvedFeed, shard: Shard, data: Path
+    ) -> None:
         self.feed = feed
         self.shard = shard
         self.exchange = find_exchange(feed.exchange)
-        self.state = "connecting"
-        self.detail: str | None = None
-        self.connections: list[Connection] = []
         self.channel: Channel | None = None
+        self._left_out: str | None = None
+        self._fleet: Fleet | None = None
         self._bus = bus
         self._config = config
+        self._data = data
         self._paused: set[Socket] = set()
         self._full = asyncio.Event()
-        self._listed = asyncio.Event()
-        """Something was listed or settled: the instruments are looked up again."""
         self._secrets: Mapping[str, str] = {}
-        self._rest: Rest
         self._created = ""
         self._control: Tape | None = None
 
@@ -77,10 +76,14 @@ class FeedCapture:
                 raise KeyFault(
                     f"feed {self.feed.name}: {fault.message}", hint=fault.hint
                 ) from fault
-            self.state, self.detail = "left out", fault.message
+            self._left_out = fault.message
             log.warning("%s is left out: %s (%s)", self.feed.name, fault.message, fault.hint)
             return False
         return True
+
+    @property
+    def connections(self) -> list[Connection]:
+        return self._fleet.connections if self._fleet else []
 
     async def run(self, stop: asyncio.Event) -> None:
         env = self._config.env
@@ -90,29 +93,38 @@ class FeedCapture:
             self._bus.publisher(facts.name, restore=self._restore) as publisher,
             open_rest(self.feed, self.exchange) as rest,
         ):
-            self._rest = rest
+            outbox = Outbox(publisher, self._spill(), env.transport.spill_max_bytes)
             self.channel = Channel(
-                env.name, self.feed.name, self.exchange, publisher, self._bus.max_payload
+                env.name, self.feed.name, self.exchange, outbox, self._bus.max_payload
             )
             control = self._control = Tape(self.channel, connection_id())
-            killed = await self._cut_off(facts, control, stop)
-            async with asyncio.TaskGroup() as tasks:
+            self._fleet = Fleet(
+                self.channel, self._config, self.feed, self.shard, self._secrets, rest, self._pause
+            )
+            outbox.on_room, outbox.on_damage = self._overflowed, self._damaged
+            async with outbox.running(DRAIN_S), asyncio.TaskGroup() as tasks:
                 watch = tasks.create_task(publisher.failed())
-                resume = tasks.create_task(self._resume_when_room(publisher))
+                resume = tasks.create_task(self._resume_when_room(outbox))
                 backfill = Backfill(self.channel, rest, control, self._trading)
                 self.channel.gaps.on_end = backfill.want
                 fills = tasks.create_task(backfill.run())
+                killed = await self._cut_off(facts, control, stop)
                 watches = tasks.create_task(self._keep_watch(control, killed))
-                await self._capture(stop)
-                watches.cancel()
-                fills.cancel()
-                await publisher.flush(DRAIN_S)
-                watch.cancel()
-                resume.cancel()
+                await self._fleet.run(stop)
+                for task in (watches, fills, watch, resume):
+                    task.cancel()
+
+    def _spill(self) -> Spill:
+        """Where messages wait for NATS. Raises StorageError."""
+        shard = "" if self.shard.count == 1 else f"-{self.shard.index}of{self.shard.count}"
+        return Spill(self._data / "spill" / self._config.env.name / f"{self.feed.name}{shard}")
 
     async def _cut_off(self, facts: StreamFacts, control: Tape, stop: asyncio.Event) -> list[Gap]:
         """The gaps of an earlier process, read off the stream however often NATS goes away."""
         assert self.channel is not None
+        # What an earlier process left in the spill may hold its connections' ends.
+        if await unless(stop, self._stored()) is None:
+            return []
         for pause_s in backoff():
             try:
                 return await past.cut_off(self._bus, facts, self.channel, control, self.shard)
@@ -121,6 +133,11 @@ class FeedCapture:
             if await wait(stop, pause_s):
                 break
         return []
+
+    async def _stored(self) -> bool:
+        assert self.channel is not None
+        await self.channel.outbox.stored()
+        return True
 
     async def _restore(self) -> None:
         """Make the stream again where its store was lost, with what no archiver had taken."""
@@ -135,166 +152,39 @@ class FeedCapture:
         )
         self._created = facts.created
 
-    async def _capture(self, stop: asyncio.Event) -> None:
-        symbols = await self._discover_first(stop)
-        if stop.is_set():
-            return
-        async with asyncio.TaskGroup() as tasks:
-            await self._open_all(symbols, tasks, stop)
-            await self._refresh(set(symbols), tasks, stop)
-        self.state = "closed"
-
-    async def _open_all(
-        self, symbols: list[str], tasks: asyncio.TaskGroup, stop: asyncio.Event
-    ) -> None:
-        """The first connections. With no symbols a plan would be for all that the exchange has."""
-        if not symbols:
-            self.state, self.detail = "idle", "the exchange lists no instrument that is wanted"
-            log.warning("%s: %s", self.feed.name, self.detail)
-            return
-        for plan in self._plans(symbols):
-            # What takes no symbols is the first shard's.
-            wanted = [w for w in plan.subscriptions if w.symbols or self.shard.index == 1]
-            if wanted:
-                self._open(wanted, tasks, stop)
-            await wait(stop, HANDSHAKE_SPACING_S)
-
-    # --- instruments ----------------------------------------------------------------------------
-
-    async def _discover_first(self, stop: asyncio.Event) -> list[str]:
-        for jitter_s in backoff(1.0, 60.0):
-            try:
-                found = await unless(stop, self._discover())
-                if found is None:
-                    break
-                log.info("%s: %d instruments", self.feed.name, len(found))
-                return found
-            except ExchangeError as error:
-                state = "refused" if isinstance(error, ExchangeRefused) else "backoff"
-                if (state, error.message) != (self.state, self.detail):
-                    log.warning("%s: %s; trying again", self.feed.name, error.message)
-                self.state, self.detail = state, error.message
-                delay = delay_s(error, jitter_s)
-            if await wait(stop, delay):
-                break
-        return []
-
-    async def _discover(self) -> list[str]:
-        """The symbols of this shard. Raises ExchangeError."""
-        found = await discovery.symbols(self.exchange, self.feed, self._rest)
-        return [sym for sym in found if self.shard.has(sym)]
-
-    async def _refresh(
-        self, known: set[str], tasks: asyncio.TaskGroup, stop: asyncio.Event
-    ) -> None:
-        """Until the stop: subscribe what is listed newly, drop what no longer is."""
-        if self.feed.instruments.symbols:
-            await stop.wait()
-        took_s = asked_s = 0.0
-        while not stop.is_set():
-            await self._next_refresh(max(REFRESH_S, 10 * took_s, asked_s), stop)
-            if stop.is_set():
-                break
-            asked_s = 0.0
-            began = time.monotonic()
-            try:
-                found = await unless(stop, self._discover())
-                took_s = time.monotonic() - began
-            except ExchangeError as error:
-                log.warning("%s: keeping its instruments: %s", self.feed.name, error.message)
-                asked_s = error.retry_after_s
-                continue
-            if found is None:
-                return
-            await self._change(known, set(found), tasks, stop)
-            known = set(found)
-
-    async def _next_refresh(self, least_s: float, stop: asyncio.Event) -> None:
-        """Until instruments changed, but not before ``least_s``; or until the usual time."""
-        self._listed.clear()
-        until = time.monotonic() + self.feed.instruments.refresh_s
-        await wait(stop, min(least_s, self.feed.instruments.refresh_s))
-        while time.monotonic() < until and not (stop.is_set() or self._listed.is_set()):
-            await wait(stop, 0.25)
-
-    async def _change(
-        self, known: set[str], found: set[str], tasks: asyncio.TaskGroup, stop: asyncio.Event
-    ) -> None:
-        if not self.connections:
-            await self._open_all(sorted(found), tasks, stop)
-            return
-        gone, fresh = known - found, sorted(found - known)
-        if gone or fresh:
-            log.info("%s: %d new instruments, %d gone", self.feed.name, len(fresh), len(gone))
-        for connection in self.connections:
-            if gone & connection.commands.symbols:
-                await connection.commands.remove(gone & connection.commands.symbols)
-        limit = self.feed.max_symbols_per_connection or self.exchange.max_symbols_per_connection
-        for connection in self.connections:
-            room = limit - len(connection.commands.symbols)
-            some, fresh = fresh[: max(room, 0)], fresh[max(room, 0) :]
-            if some:
-                await connection.commands.add(self._subscriptions(some))
-        for first in range(0, len(fresh), limit):
-            self._open(self._subscriptions(fresh[first : first + limit]), tasks, stop)
-
-    def _plans(self, symbols: list[str]) -> list[Any]:
-        return self.exchange.plan(
-            self.feed.channels or self.exchange.channels,
-            symbols,
-            depth=self.feed.depth,
-            per_connection=self.feed.max_symbols_per_connection,
-        )
-
-    def _subscriptions(self, symbols: list[str]) -> list[Subscription]:
-        """For more symbols: the channels that take symbols."""
-        plans = self._plans(symbols)
-        return [wanted for plan in plans for wanted in plan.subscriptions if wanted.symbols]
-
-    def _open(self, subscriptions: Any, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:
-        assert self.channel is not None
-        connection = Connection(
-            self.channel,
-            self.feed.endpoint,
-            subscriptions,
-            self._secrets,
-            self._identity(),
-            self._pause,
-            self._rest,
-            self.feed.stale_after_s,
-            self._listed.set,
-        )
-        self.connections.append(connection)
-        tasks.create_task(connection.run(stop))
-
-    def _identity(self) -> Identity:
-        return Identity(
-            {
-                "feed": self.feed.name,
-                "exchange": self.feed.exchange,
-                "schema": self._config.env.schema,
-                "config_hash": self._config.hash,
-                "shard": str(self.shard),
-                "ssmd_version": __version__,
-                "host": sockets.gethostname(),
-                "pid": os.getpid(),
-            }
-        )
-
     # --- back-pressure --------------------------------------------------------------------------
 
     def _pause(self, socket: Socket) -> None:
         self._paused.add(socket)
         self._full.set()
 
-    async def _resume_when_room(self, publisher: Publisher) -> None:
+    async def _resume_when_room(self, outbox: Outbox) -> None:
         while True:
             await self._full.wait()
-            await publisher.room()
+            try:
+                async with asyncio.timeout(HOLD_S):
+                    await outbox.room()
+            except TimeoutError:
+                outbox.spill()
             self._full.clear()
             paused, self._paused = self._paused, set()
             for socket in paused:
                 socket.resume()
+
+    def _overflowed(self, dropped: dict[str, Dropped]) -> None:
+        """Name the frames for which there was no room; their books need new snapshots."""
+        assert self.channel is not None
+        assert self._control is not None
+        for conn, missing in dropped.items():
+            facts = msgspec.structs.asdict(missing)
+            owner = next((c for c in self.connections if c.conn == conn), None)
+            if owner is None or not owner.overflowed(facts):
+                self.channel.gaps.lost(self._control, "overflow", conn=conn, **facts)
+
+    def _damaged(self, file: Path) -> None:
+        assert self.channel is not None
+        assert self._control is not None
+        self.channel.gaps.lost(self._control, "spill_damaged", file=file.name)
 
     async def _keep_watch(self, control: Tape, killed: list[Gap]) -> None:
         """End the gaps of an earlier process when all is well again; look at the clock."""
@@ -318,10 +208,13 @@ class FeedCapture:
     # --- what others see ------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
-        live = sum(connection.state == "live" for connection in self.connections)
         states = [connection.state for connection in self.connections]
-        state = self.state
-        detail = self.detail
+        live = states.count("live")
+        state, detail = "connecting", self._left_out
+        if self._left_out:
+            state = "left out"
+        elif self._fleet is not None:
+            state, detail = self._fleet.state, self._fleet.detail
         if states:
             state = "live" if live == len(states) else next(s for s in states if s != "live")
             detail = next((c.detail for c in self.connections if c.detail), None)
@@ -334,8 +227,7 @@ class FeedCapture:
         }
         if self.channel is not None:
             content |= {
-                "unacked": self.channel.publisher.unacked,
-                "acked": self.channel.publisher.acked,
+                **self.channel.outbox.as_dict(),
                 "books": self._books(),
                 **self.channel.gaps.as_dict(),
                 **self.channel.stats.as_dict(),

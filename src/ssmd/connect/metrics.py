@@ -33,6 +33,12 @@ class FeedCollector:
         unacked = GaugeMetricFamily(
             "ssmd_connector_unacked", "Messages that JetStream has not acked", labels=["feed"]
         )
+        spilled = GaugeMetricFamily(
+            "ssmd_connector_spilled_bytes", "What waits on disk for NATS", labels=["feed"]
+        )
+        overflowed = CounterMetricFamily(
+            "ssmd_connector_overflowed", "Frames dropped for lack of room", labels=["feed"]
+        )
         reconnects = CounterMetricFamily(
             "ssmd_connector_reconnects", "Connections that ended", labels=["feed"]
         )
@@ -50,5 +56,18 @@ class FeedCollector:
             for outcome in ("verified", "unverified", "broken"):
                 checks.add_metric([name, outcome], status[outcome])
             unacked.add_metric([name], status["unacked"])
+            spilled.add_metric([name], status["spilled_bytes"])
+            overflowed.add_metric([name], status["overflowed"])
             reconnects.add_metric([name], status["reconnects"])
-        return [messages, gaps, open_gaps, books, checks, live, unacked, reconnects]
+        return [
+            messages,
+            gaps,
+            open_gaps,
+            books,
+            checks,
+            live,
+            unacked,
+            spilled,
+            overflowed,
+            reconnects,
+        ]

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import UNSET
 
 from ssmd import message as wire
-from ssmd.bus import Publisher
 from ssmd.connect.gaps import Gaps
+from ssmd.connect.outbox import Outbox
 from ssmd.connect.stats import Counts, Stats
 from ssmd.errors import SsmdError
 from ssmd.exchanges.base import UNVERIFIED, Exchange, Top, Verdict
@@ -40,12 +40,12 @@ class Channel:
     """What the tapes of one feed share: where they write to, and what they count."""
 
     def __init__(
-        self, env: str, feed: str, exchange: Exchange, publisher: Publisher, max_payload: int
+        self, env: str, feed: str, exchange: Exchange, outbox: Outbox, max_payload: int
     ) -> None:
         self.env = env
         self.feed = feed
         self.exchange = exchange
-        self.publisher = publisher
+        self.outbox = outbox
         self.max_line = max_payload - ENVELOPE_BYTES
         self.stats = Stats()
         self.gaps = Gaps(self.stats)
@@ -135,13 +135,14 @@ class Tape:
         )
         if len(line) > self._channel.max_line:
             self._oversize(payload, header)
+            kept = True
         else:
-            self._channel.publisher.put(
+            kept = self._channel.outbox.put(
                 self._channel.subject(type_, sym), f"{self.conn}:{self.frames}:{part}", line
             )
         self._count(type_, len(payload), ts_ns, recv_ns)
         if kind != "idle":
-            hear(header, payload, self._check(header, payload))
+            hear(header, payload, self._check(header, payload, kept))
         return kind == "data"
 
     def note(self, type_: str, facts: dict[str, Any], sym: str | None = None) -> None:
@@ -160,10 +161,13 @@ class Tape:
                 raw=msgspec.Raw(msgspec.json.encode(facts)),
             )
         )
-        self._channel.publisher.put(
+        kept = self._channel.outbox.put(
             self._channel.subject(type_, sym), f"{self.conn}:{self.frames}:{-self._notes}", line
         )
-        self._stats.by_type[type_] += 1
+        # The numbers of our own messages have no holes: the gap that names what there was no room
+        # for counts them.
+        self._notes -= not kept
+        self._stats.by_type[type_] += kept
 
     def _count(self, type_: str, size: int, ts_ns: int | None, recv_ns: int) -> None:
         stats = self._stats
@@ -173,8 +177,9 @@ class Tape:
         if ts_ns is not None:
             stats.ages.add(recv_ns - ts_ns)
 
-    def _check(self, header: Header, payload: bytes) -> Verdict:
-        """Continuity after the message is on its way: a check never decides whether it is kept."""
+    def _check(self, header: Header, payload: bytes, kept: bool) -> Verdict:
+        """Continuity after the message is on its way: a check never decides whether it is kept.
+        What was not ``kept`` for lack of room is not counted as checked."""
         try:
             verdict = self._continuity.check(header, payload)
         except UNREADABLE as error:
@@ -182,7 +187,7 @@ class Tape:
                 log.warning("a %s message is not as documented: %s", header.type, error)
             self._stats.unreadable += 1
             verdict = UNVERIFIED
-        if header.kind == "data":
+        if header.kind == "data" and kept:
             self._stats.judge(verdict)
             self.counts.judge(verdict)
         return verdict

@@ -38,7 +38,7 @@ class Floor:
         self.clients: set[Client] = set()
         self.connections = 0
         self.frames = 0
-        self._rate = rate
+        self.rate = rate
         self._group: asyncio.TaskGroup | None = None
         self.played = asyncio.Event()
         self.trouble = Trouble(self)
@@ -79,16 +79,16 @@ class Floor:
             if self._held():
                 await self._released()
                 owed, before = 0.0, time.monotonic()
-            if self._rate is None:
+            if self.rate is None:
                 self._steps(_BATCH)
                 await asyncio.sleep(0)
                 continue
             now = time.monotonic()
-            owed = min(owed + (now - before) * self._rate, max(self._rate / 2, 1.0))
+            owed = min(owed + (now - before) * self.rate, max(self.rate / 2, 1.0))
             before = now
             while owed >= 1 and not self._held():
                 owed -= self._steps(min(owed, _BATCH))
-            await asyncio.sleep(max((1 - owed) / self._rate, _SHORTEST_SLEEP_S))
+            await asyncio.sleep(max((1 - owed) / self.rate, _SHORTEST_SLEEP_S))
 
     def _steps(self, wanted: float) -> int:
         """Events until about so many frames are made, and sent. An event nobody sees counts 1."""
