@@ -11,7 +11,7 @@ from ssmd import message as wire
 
 if TYPE_CHECKING:
     from ssmd.sim.floor import Floor
-    from ssmd.sim.trouble import Mangler
+    from ssmd.sim.mangler import Mangler
 
 _REPLY_BATCH: Final = 256
 _MOST_COMMANDS: Final = 10_000

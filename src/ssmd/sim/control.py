@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ssmd.errors import ConfigError, SsmdError
-from ssmd.sim.faults import from_fields
+from ssmd.sim.faults import USAGE, from_fields, parse
 from ssmd.sim.line import Ask
 from ssmd.sim.venues.base import Reply
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def control(simulator: "Simulator", ask: Ask, below: str) -> Reply:
-    """``GET``: the faults and what they did; ``POST``: one more, or a list; ``DELETE``: none."""
+    """``GET``: the faults and what they did; ``POST``: one more or a list of them, as objects or
+    as ``--fault`` takes them; ``DELETE``: none."""
     if below != "/faults":
         return Reply(404, b'{"error":"not found"}')
     try:
@@ -28,7 +29,7 @@ def control(simulator: "Simulator", ask: Ask, below: str) -> Reply:
         return Reply(400, msgspec.json.encode({"error": error.as_dict()}))
     content = {
         "faults": [active.as_dict() for active in simulator.faults],
-        "events": simulator.ledger.events,
+        "events": list(simulator.ledger.events),
     }
     return Reply(200, msgspec.json.encode(content))
 
@@ -38,8 +39,9 @@ def _inject(simulator: "Simulator", body: bytes) -> None:
     try:
         asked = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise ConfigError("the faults are not JSON", hint="send one object, or a list") from None
-    faults = [from_fields(fields) for fields in (asked if type(asked) is list else [asked])]
+        raise ConfigError("the faults are not JSON", hint=f"send one or a list; {USAGE}") from None
+    some = asked if type(asked) is list else [asked]
+    faults = [parse(one) if type(one) is str else from_fields(one) for one in some]
     for fault in faults:
         simulator.concerned(fault)
     for fault in faults:

@@ -1,6 +1,6 @@
 """What can go wrong at an exchange, on demand: a row in ``FAULTS`` for each kind.
 
-Faults of frames act between a venue's frames and the socket, at one place (``trouble.Mangler``);
+Faults of frames act between a venue's frames and the socket, at one place (``mangler.Mangler``);
 what they change is what the ledger records, because it is what is sent.
 """
 
@@ -16,14 +16,17 @@ from ssmd.sim import spoil
 
 Stage = Literal["frame", "connection", "handshake", "rest", "clock"]
 ALL: Final = frozenset(EXCHANGES)
-SPOT_CLOSE: Final = (1000, 5000)
+_CLOSE_CODES: Final = range(1000, 5000)
+_DAY_S: Final = 86_400.0
+_DECADE_S: Final = 3650 * _DAY_S
 
 
 class Fault(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One fault: of which exchange, symbol, message type and connection (None: any), how often.
 
-    ``after`` of the frames that it is about (handshakes, REST calls) pass before it acts, then it
-    acts on ``count``; None: until it is cleared. ``value``: as the kind says in ``FAULTS``.
+    ``path`` is of REST calls, with wildcards: ``*/orderbook``. ``after`` of the frames that it is
+    about (handshakes, REST calls) pass before it acts, then it acts on ``count``; None: until it
+    is cleared. ``value``: as the kind says in ``FAULTS``.
     """
 
     kind: str
@@ -31,6 +34,7 @@ class Fault(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     symbol: str | None = None
     type: str | None = None
     connection: int | None = None
+    path: str | None = None
     after: int = 0
     count: int | None = 1
     value: str | int | float | None = None
@@ -66,28 +70,47 @@ def status(fault: Fault, usual: str) -> tuple[int, str | None]:
 def close_code(fault: Fault) -> tuple[int, str]:
     """``1012 restarting``: the code and the reason. Raises ValueError."""
     code, _, reason = (fault.word or "1001").partition(" ")
-    if not SPOT_CLOSE[0] <= int(code) < SPOT_CLOSE[1] or len(reason.encode()) > 123:
+    if int(code) not in _CLOSE_CODES or len(reason.encode()) > 123:
         raise ValueError
     return int(code), reason
 
 
+def over_s(fault: Fault) -> float | None:
+    """``slow/5``: how long the answer takes; None where it is not slow. Raises ValueError."""
+    word, _, seconds = fault.word.partition("/")
+    if word != "slow":
+        return None
+    found = float(seconds or 5)
+    if not 0 <= found <= _DAY_S:
+        raise ValueError
+    return found
+
+
 def _rest(fault: Fault) -> object:
-    return fault.word in ("garbage", "hang") or status(fault, "503")
+    if fault.word in ("garbage", "truncated", "hang") or over_s(fault) is not None:
+        return fault.word
+    return status(fault, "503")
 
 
 def _seconds(fault: Fault) -> float:
-    if not 0 <= fault.number <= 86_400:
+    if not 0 <= fault.number <= _DAY_S:
         raise ValueError
     return fault.number
 
 
-def _whole(least: int) -> Callable[[Fault], int]:
+def _whole(least: int, most: int = 1 << 32) -> Callable[[Fault], int]:
     def read(fault: Fault) -> int:
-        if fault.number != int(fault.number) or fault.number < least:
+        if fault.number != int(fault.number) or not least <= fault.number <= most:
             raise ValueError
         return int(fault.number)
 
     return read
+
+
+def _step(fault: Fault) -> float:
+    if not abs(fault.number) <= _DECADE_S:
+        raise ValueError
+    return fault.number
 
 
 def _one_of(words: Iterable[str]) -> Callable[[Fault], object]:
@@ -142,7 +165,7 @@ FAULTS: Final[Mapping[str, Kind]] = {
         _one_of(spoil.GARBAGE),
         spoil.garbage,
     ),
-    "huge": Kind("frame", "comes after one of `value` bytes", _whole(32), spoil.huge),
+    "huge": Kind("frame", "comes after one of `value` bytes", _whole(32, 1 << 28), spoil.huge),
     "schema": Kind(
         "frame",
         "has a new field (`value` add), a renamed one (rename), a type nobody knows (type)",
@@ -156,11 +179,16 @@ FAULTS: Final[Mapping[str, Kind]] = {
     "handshake": Kind(
         "handshake", "is refused with `value`: 401, 429/3 (Retry-After)", lambda f: status(f, "401")
     ),
-    "rest": Kind("rest", "is answered with `value`: 503, 429/3, garbage, hang (never)", _rest),
-    "clock": Kind("clock", "of the exchange jumps by `value` seconds", lambda f: f.number),
+    "rest": Kind(
+        "rest",
+        "is answered with `value`: 503, 429/3, garbage (no JSON), truncated, slow/5, hang (never)",
+        _rest,
+    ),
+    "clock": Kind("clock", "of the exchange jumps by `value` seconds", _step),
 }
 USAGE: Final = (
-    "write it as EXCHANGE:KIND[:symbol=S][:type=T][:connection=N][:after=N][:count=N|all][:value=V]"
+    "write it as [EXCHANGE:]KIND[:symbol=S][:type=T][:connection=N][:path=P][:after=N]"
+    "[:count=N|all][:value=V]"
 )
 _OF_FRAMES: Final = ("symbol", "type", "connection")
 
@@ -198,14 +226,22 @@ def check(fault: Fault) -> Fault:
         raise ConfigError(f"no fault {name!r}", hint=f"one of {', '.join(FAULTS)}")
     if fault.exchange not in (None, *kind.exchanges):
         raise ConfigError(f"{fault.exchange} has nothing that could be wrong by {name!r}")
-    if kind.stage not in ("frame", "connection"):
-        for setting in _OF_FRAMES:
-            if getattr(fault, setting) is not None:
-                raise ConfigError(f"fault {name} has no {setting}", hint=f"it is of a {kind.stage}")
+    _check_settings(fault, kind)
     if fault.after < 0 or (fault.count is not None and fault.count < 1):
         raise ConfigError(f"fault {name}: after is 0 or more, count 1 or more")
     _check_value(fault, kind)
     return fault
+
+
+def _check_settings(fault: Fault, kind: Kind) -> None:
+    foreign = ["path"] if kind.stage in ("frame", "connection") else list(_OF_FRAMES)
+    if kind.stage in ("handshake", "clock"):
+        foreign.append("path")
+    for setting in foreign:
+        if getattr(fault, setting) is not None:
+            raise ConfigError(
+                f"fault {fault.kind} has no {setting}", hint=f"{fault.kind} is of a {kind.stage}"
+            )
 
 
 def _check_value(fault: Fault, kind: Kind) -> None:

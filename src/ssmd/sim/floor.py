@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ssmd.sim.client import Client
-from ssmd.sim.faults import Fault, status
+from ssmd.sim.failing import failing
 from ssmd.sim.ledger import Ledger
 from ssmd.sim.play import Recording
 from ssmd.sim.trouble import Trouble
@@ -57,9 +57,11 @@ class Floor:
 
     def rest(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> Reply | None:
         """The answer to a REST call; None: there will be none."""
-        fault = self.trouble.take("rest")
-        if fault is not None:
-            return _failing(fault)
+        fault = self.trouble.take("rest", path)
+        answer = self._answer(method, path, query, body)
+        return answer if fault is None else failing(fault, answer)
+
+    def _answer(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> Reply:
         if method not in ("GET", "POST"):
             return Reply(405, b'{"error":"method not allowed"}')
         return self.venue.rest(self.world, path, query, body if method == "POST" else None)
@@ -168,16 +170,3 @@ async def _first(*events: asyncio.Event) -> None:
     finally:
         for task in tasks:
             task.cancel()
-
-
-def _failing(fault: Fault) -> Reply | None:
-    if fault.word == "hang":
-        return None
-    return Reply(200, b"<html>") if fault.word == "garbage" else refusal(fault, "503")
-
-
-def refusal(fault: Fault, usual: str) -> Reply:
-    """The answer with the status that a fault says."""
-    code, after = status(fault, usual)
-    headers = {} if after is None else {"Retry-After": after}
-    return Reply(code, b'{"error":"out of order"}', headers)

@@ -1,6 +1,7 @@
 """What was sent: per connection, the SHA-256 of every frame, in order."""
 
 import hashlib
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -11,6 +12,7 @@ from msgspec import Struct
 from ssmd.errors import StorageError
 
 _DIGEST_BYTES = 32
+_MOST_EVENTS = 10_000
 
 
 class Event(Struct, frozen=True, omit_defaults=True):
@@ -64,8 +66,8 @@ class Ledger:
 
     def __init__(self, path: Path | None = None, *, keep: bool = True) -> None:
         self.connections: list[Sent] = []
-        self.events: list[Event] = []
-        """Which faults acted, in order."""
+        self.events: deque[Event] = deque(maxlen=_MOST_EVENTS)
+        """Which faults acted last, in order."""
         self._keep = keep
         self._file: IO[bytes] | None = None
         if path is not None:

@@ -20,6 +20,7 @@ _HIGH_WATER_BYTES: Final = 1 << 20
 _MOST_BODY_BYTES: Final = 1 << 20
 _MOST_COMMAND_BYTES: Final = 64 << 20
 _MOST_HEAD_BYTES: Final = 64 << 10
+_PIECES: Final = 20
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -87,6 +88,9 @@ class Line(asyncio.Protocol):
 
     def _read_http(self, data: bytes) -> None:
         self._http.receive_data(data)
+        self._read_on()
+
+    def _read_on(self) -> None:
         try:
             while self._client is None and self._take(self._http.next_event()):
                 pass
@@ -119,10 +123,15 @@ class Line(asyncio.Protocol):
             self._upgrade(self._request, answer)
         elif answer is not None:
             self._answer(answer)
-            if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
-                self._http.start_next_cycle()
-            else:
-                self.transport.close()
+            if not answer.over_s:
+                self._next()
+
+    def _next(self) -> None:
+        """The answer was given."""
+        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+            self._http.start_next_cycle()
+        else:
+            self.transport.close()
 
     def _answer(self, reply: Reply) -> None:
         headers = {
@@ -135,8 +144,35 @@ class Line(asyncio.Protocol):
             headers=list(headers.items()),
             reason=_PHRASES.get(reply.status, ""),
         )
-        parts = (head, h11.Data(data=reply.body), h11.EndOfMessage())
-        self.transport.write(b"".join(self._http.send(part) or b"" for part in parts))
+        self._say(head)
+        if reply.truncated:
+            self._say(h11.Data(data=reply.body[: len(reply.body) // 2]))
+            self.transport.close()
+        elif reply.over_s:
+            self._trickle(reply.body, reply.over_s / _PIECES)
+        else:
+            self._say(h11.Data(data=reply.body))
+            self._say(h11.EndOfMessage())
+
+    def _say(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
+        self.transport.write(self._http.send(event) or b"")
+
+    def _trickle(self, body: bytes, pause_s: float) -> None:
+        """Send a piece of the body at each turn."""
+        size = len(body) // _PIECES + 1
+
+        def go_on(start: int) -> None:
+            if self.transport.is_closing():
+                return
+            if start < len(body):
+                self._say(h11.Data(data=body[start : start + size]))
+                asyncio.get_running_loop().call_later(pause_s, go_on, start + size)
+            else:
+                self._say(h11.EndOfMessage())
+                self._next()
+                self._read_on()
+
+        go_on(0)
 
     # --- WebSocket ------------------------------------------------------------------------------
 

@@ -15,8 +15,9 @@ from ssmd.errors import ConfigError, NotFound, PortInUse
 from ssmd.runtime import wait
 from ssmd.sim.client import Client, Close
 from ssmd.sim.control import control
+from ssmd.sim.failing import refusal
 from ssmd.sim.faults import Fault, check
-from ssmd.sim.floor import Floor, refusal
+from ssmd.sim.floor import Floor
 from ssmd.sim.ledger import Ledger
 from ssmd.sim.line import Ask, Line
 from ssmd.sim.play import Play, Recording
@@ -199,7 +200,7 @@ class Simulator:
             return floor.rest(ask.method, f"/{below}", ask.query, ask.body)
         if f"/{below}" != floor.venue.ws_path:
             return _NOT_FOUND
-        fault = floor.trouble.take("handshake")
+        fault = floor.trouble.take("handshake", ask.path)
         if fault is not None:
             return refusal(fault, "401")
         status = floor.venue.check(ask.headers, ask.path, self._keys, time.time_ns() // 1_000_000)

@@ -16,7 +16,8 @@ from ssmd.sim.client import Text
 
 if TYPE_CHECKING:
     from ssmd.sim.faults import Fault
-    from ssmd.sim.trouble import Active, Mangler
+    from ssmd.sim.mangler import Mangler
+    from ssmd.sim.trouble import Active
 
 Spoil = Callable[["Mangler", "Active", bytes, Header], list[bytes]]
 Suits = Callable[["Fault", str, Header], bool]
@@ -32,10 +33,10 @@ _DELTAS: Final = {
     "kraken_futures": "book",
 }
 _MAIN_FIELD: Final = {
-    "kalshi": b'"msg":',
-    "polymarket": b'"market":',
-    "kraken": b'"data":',
-    "kraken_futures": b'"product_id":',
+    "kalshi": (b'"msg":',),
+    "polymarket": (b'"price_changes":', b'"market":'),
+    "kraken": (b'"data":',),
+    "kraken_futures": (b'"product_id":',),
 }
 _TYPE_FIELD: Final = {
     "kalshi": b"type",
@@ -155,7 +156,8 @@ def schema(mangler: "Mangler", active: "Active", frame: bytes, header: Header) -
     if how == "add":
         return [frame.replace(b"{", b'{"brand_new_field":[1,{"a":null}],', 1)]
     if how == "rename":
-        return [frame.replace(_MAIN_FIELD[mangler.exchange], b'"renamed":', 1)]
+        there = [name for name in _MAIN_FIELD[mangler.exchange] if name in frame]
+        return [frame.replace(there[0], b'"renamed":', 1) if there else frame]
     name = _TYPE_FIELD[mangler.exchange]
     return [re.sub(rb'"%b":"[^"]*"' % name, b'"%b":"mystery"' % name, frame, count=1)]
 

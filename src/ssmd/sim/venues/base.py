@@ -27,6 +27,10 @@ class Reply(Struct, frozen=True):
     status: int
     body: bytes
     headers: Mapping[str, str] = {}
+    over_s: float = 0.0
+    """How long the body takes on its way."""
+    truncated: bool = False
+    """The connection ends in the middle of the body."""
 
 
 class Session(Protocol):
