@@ -34,6 +34,8 @@ BOOKS = {
     "kraken_futures": "book",
 }
 
+HEARTBEAT = b'{"channel":"heartbeat"}'
+
 
 class Frame(NamedTuple):
     kind: WSMsgType
@@ -102,14 +104,23 @@ class Wire(WSListener):
             if found.kind != WSMsgType.PONG:
                 return found.data
 
-    async def data(self, count: int) -> list[bytes]:
-        """The next frames of market data."""
+    async def take(self, count: int) -> list[bytes]:
+        """The next frames without heartbeats, which come when the clock says so."""
         found: list[bytes] = []
         while len(found) < count:
-            frame = await self.frame()
-            if self.header(frame).kind == "data":
-                found.append(frame)
+            found += self.told([await self.frame()])
         return found
+
+    async def until_the_end(self) -> list[bytes]:
+        """What comes until the connection ends, without heartbeats."""
+        found = []
+        while (frame := await self.next()) is not None:
+            found.append(frame.data)
+        return self.told(found)
+
+    def told(self, frames: Sequence[bytes]) -> list[bytes]:
+        """The frames without heartbeats."""
+        return [frame for frame in frames if frame != HEARTBEAT]
 
     async def ack(self) -> bytes:
         """The next answer to a command."""

@@ -24,9 +24,9 @@ _DECADE_S: Final = 3650 * _DAY_S
 class Fault(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One fault: of which exchange, symbol, message type and connection (None: any), how often.
 
-    ``path`` is of REST calls, with wildcards: ``*/orderbook``. ``after`` of the frames that it is
-    about (handshakes, REST calls) pass before it acts, then it acts on ``count``; None: until it
-    is cleared. ``value``: as the kind says in ``FAULTS``.
+    ``path`` is of REST calls, with wildcards: ``*/orderbook``. ``after`` of the data frames that
+    it is about (of all of ``type``, handshakes, REST calls) pass before it acts, then it acts on
+    ``count``; None: until it is cleared. ``value``: as the kind says in ``FAULTS``.
     """
 
     kind: str
@@ -198,8 +198,8 @@ def parse(text: str) -> Fault:
     all. Raises ConfigError."""
     first, *settings = text.split(":")
     fields: dict[str, Any] = {"kind": first}
-    if first not in FAULTS:
-        fields = {"exchange": first, "kind": settings.pop(0) if settings else ""}
+    if first not in FAULTS and settings and "=" not in settings[0]:
+        fields = {"exchange": first, "kind": settings.pop(0)}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
@@ -225,10 +225,13 @@ def check(fault: Fault) -> Fault:
     if kind is None:
         raise ConfigError(f"no fault {name!r}", hint=f"one of {', '.join(FAULTS)}")
     if fault.exchange not in (None, *kind.exchanges):
-        raise ConfigError(f"{fault.exchange} has nothing that could be wrong by {name!r}")
+        raise ConfigError(
+            f"{fault.exchange} has nothing that could be wrong by {name!r}",
+            hint=f"{name} is of {', '.join(sorted(kind.exchanges))}",
+        )
     _check_settings(fault, kind)
     if fault.after < 0 or (fault.count is not None and fault.count < 1):
-        raise ConfigError(f"fault {name}: after is 0 or more, count 1 or more")
+        raise ConfigError(f"fault {name}: after is 0 or more, count 1 or more", hint=USAGE)
     _check_value(fault, kind)
     return fault
 
@@ -247,7 +250,9 @@ def _check_settings(fault: Fault, kind: Kind) -> None:
 def _check_value(fault: Fault, kind: Kind) -> None:
     if kind.value is None:
         if fault.value is not None:
-            raise ConfigError(f"fault {fault.kind} takes no value")
+            raise ConfigError(
+                f"fault {fault.kind} takes no value", hint=f"leave out {fault.word!r}"
+            )
         return
     try:
         kind.value(fault)

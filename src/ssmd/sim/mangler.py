@@ -69,7 +69,8 @@ class Mangler:
 
     def _one(self, frame: bytes) -> None:
         header = self._header(frame)
-        if header.grp in self._ended or (self.mute_all and header.kind != "idle"):
+        over = header.grp in self._ended and header.kind == "data"
+        if over or (self.mute_all and header.kind != "idle"):
             self.withhold(frame)
             return
         left = self._unmuted(frame, header) if self.muted else frame

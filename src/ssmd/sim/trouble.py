@@ -37,13 +37,11 @@ class Active:
         return self.passed > self.fault.after and not self.over
 
     def matches(self, exchange: str, frame: bytes, header: Header) -> bool:
-        """Whether the fault is about this frame."""
+        """Whether the fault is about this frame: market data, or what has the type it names."""
         fault = self.fault
-        if self.kind.stage == "frame" and not (
-            header.kind == "data" and self.kind.suits(fault, exchange, header)
-        ):
+        if header.kind != "data" if fault.type is None else header.type != fault.type:
             return False
-        if fault.type is not None and header.type != fault.type:
+        if self.kind.stage == "frame" and not self.kind.suits(fault, exchange, header):
             return False
         return fault.symbol is None or f'"{fault.symbol}"'.encode() in frame
 
