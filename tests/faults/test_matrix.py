@@ -4,8 +4,6 @@ With ``SSMD_FAULT_RESULTS`` set to a file, each case adds a line to it: what fou
 long, and how long the repair took (``make reliability`` makes docs/reliability.md of them).
 """
 
-import json
-import os
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from faults.capture import Capture, capturing
+from faults.results import WHOLE, record
 from ssmd.exchanges import EXCHANGES
 from ssmd.sim.faults import FAULTS, Fault
 
@@ -63,7 +62,6 @@ CASES = (
     Case("corrupt", {"kalshi": ("negative",), "kraken": SUM, "polymarket": ("top",)}, short=True),
     Case("mute", at_all("mute"), deltas=False, short=True),
     Case("mute_all", at_all("disconnected"), "all", deltas=False),
-    Case("rest", at_all("mute", "mute_suspected"), value="503", deltas=False, count=3, also="mute"),
     Case("error", {"kalshi": ("lost",)}, "group", value="25", short=True),
     Case("error", {"kalshi": ("lost",)}, "group", value="10"),
     Case("garbage", at_all("counted"), "none", value="text"),
@@ -83,25 +81,12 @@ CASES = (
     Case("clock", at_all("negative ages"), "none", value="3600", deltas=False),
 )
 STRANGE = {"_unknown", "_text", "_binary", "mystery"}
-WHOLE = "SSMD_FAULT_RESULTS" in os.environ or os.environ.get("SSMD_TEST_FAULTS") == "all"
 PAIRS = [
     pytest.param(case, exchange, id=f"{case.kind}-{case.value or ''}-{exchange}")
     for case in CASES
     for exchange in case.found
     if WHOLE or case.short
 ]
-
-
-def record(case: Case, exchange: str, found: str, found_s: float, repaired_s: float) -> None:
-    path = os.environ.get("SSMD_FAULT_RESULTS")
-    if path:
-        row = {
-            "fault": case.kind, "value": case.value, "exchange": exchange, "found": found,
-            "found_s": round(found_s, 3), "repaired_s": round(repaired_s, 3),
-            "touches": case.touches,
-        }  # fmt: skip
-        with Path(path).open("a") as file:
-            file.write(json.dumps(row) + "\n")
 
 
 @pytest.mark.parametrize(("case", "exchange"), PAIRS)
@@ -121,7 +106,7 @@ async def test_fault(
         await capture.more(100)
         repaired_s = time.monotonic() - began
         await _assert_touched(capture, case, symbol)
-        record(case, exchange, found, found_s, repaired_s)
+        record(case.kind, case.value, exchange, case.touches, found, found_s, repaired_s)
 
 
 def faults_of(case: Case, exchange: str, symbol: str) -> list[Fault]:
