@@ -24,6 +24,7 @@ from ssmd.sim.play import Play, Recording
 from ssmd.sim.trouble import Active
 from ssmd.sim.venues import VENUES, venue
 from ssmd.sim.venues.base import Keys, Reply
+from ssmd.sim.venues.kalshi import public_key
 from ssmd.sim.world import World
 
 _PATIENCE_S = 1.0
@@ -60,13 +61,15 @@ class SimOptions(Struct, kw_only=True, frozen=True):
 class Simulator:
     """``async with Simulator(options) as sim``: listens from entry to exit.
 
-    Raises PortInUse, ConfigError for options that do not fit together, and NotFound for an unknown
-    exchange or a recording that is not there.
+    Raises PortInUse, ConfigError for options that do not fit together, KeyFault, and NotFound for
+    an unknown exchange or a recording that is not there.
     """
 
     def __init__(self, options: SimOptions | None = None) -> None:
         self.options = options or SimOptions()
         self.ledger = Ledger(self.options.ledger, keep=self.options.keep_ledger)
+        if self.options.kalshi_public_key is not None:
+            public_key(self.options.kalshi_public_key)
         self._keys = Keys(self.options.kalshi_public_key, self.options.kalshi_key_id)
         self.floors = {name: self._floor(name) for name in self.options.exchanges or tuple(VENUES)}
         stray = set(self.options.plays) - set(self.floors)

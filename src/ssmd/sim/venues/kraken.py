@@ -46,8 +46,8 @@ class KrakenSession:
         try:
             command = json.loads(frame)
             method, params = command["method"], command.get("params") or {}
-            channel = params.get("channel")
-        except (ValueError, KeyError, TypeError, AttributeError):
+            channel, symbols = params.get("channel"), params.get("symbol") or ()
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             yield msgspec.json.encode({"error": "Malformed request", "success": False})
             return
         number = command.get("req_id")
@@ -57,8 +57,10 @@ class KrakenSession:
             yield self._refusal(method, "Unsupported method or channel", number)
         elif channel == "instrument":
             yield from self._instrument(method, number, whole)
+        elif not isinstance(symbols, list):
+            yield self._refusal(method, "Symbol(s) not found", number)
         else:
-            for symbol in params.get("symbol") or ():
+            for symbol in symbols:
                 yield from self._one(method, params, symbol, number, whole)
 
     def _one(

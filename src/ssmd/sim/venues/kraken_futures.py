@@ -40,7 +40,9 @@ class FuturesSession:
             command = json.loads(frame)
             event, feed = command["event"], command["feed"]
             products = command.get("product_ids") or []
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            event = feed = products = None
+        if not isinstance(products, list):
             yield b'{"event":"error","message":"Invalid request"}'
             return
         if event not in ("subscribe", "unsubscribe") or feed not in FEEDS:
