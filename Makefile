@@ -41,7 +41,7 @@ chaos: $(VENV)/.dev  ## 201 kills of connector, NATS and archiver; 1,000 reconne
 
 reliability: $(VENV)/.dev  ## every fault at every exchange; writes docs/reliability.md
 	rm -f .faults.jsonl
-	SSMD_FAULT_RESULTS=.faults.jsonl $(BIN)/python -m pytest tests/faults/test_matrix.py
+	SSMD_FAULT_RESULTS=.faults.jsonl $(BIN)/python -m pytest tests/faults/test_matrix.py tests/faults/test_rest.py
 	PYTHONPATH=tests $(BIN)/python -m faults.report .faults.jsonl docs/reliability.md
 
 cli-docs: $(VENV)/.dev  ## docs/cli.md, from the commands themselves

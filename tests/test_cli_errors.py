@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from command import clean, refused
+from command import clean, refused, ssmd
 from ssmd import keys
 from ssmd import message as wire
 from ssmd.archive.writer import About, Writer
@@ -157,14 +157,30 @@ def test_a_public_key_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         (["--play", "x.jsonl"], "a recording is of one exchange"),
         (["--exchange", "kraken", "--play", "x.jsonl"], "x.jsonl"),
         (["--exchange", "kraken", "--play", "x.jsonl", "--pace", "0"], "--pace '0' is neither"),
+        (["--exchange", "kraken", "--play", "prose.txt"], "prose.txt is no recording"),
         (["--host", "no-such-host.invalid", "--exchange", "kraken"], "no-such-host.invalid"),
+        (["--fault", "kraken:drip"], "no fault 'drip'"),
+        (["--fault", "kraken:drop:value=3"], "fault drop takes no value"),
+        (["--fault", "rest:value=200"], "fault rest: bad value '200'"),
+        (["--exchange", "kalshi", "--fault", "kraken:drop"], "kraken is not simulated"),
+        (["--kalshi-public-key", "prose.txt"], "no RSA or Ed25519 key in PEM"),
+        (["--kalshi-public-key", "data/sim/kalshi.pem"], "no RSA or Ed25519 key in PEM"),
     ],
 )
 def test_what_the_simulator_cannot_do_is_named(
     arguments: list[str], says: str, tmp_path: Path
 ) -> None:
+    (tmp_path / "prose.txt").write_text("Once upon a time.\n")
+    keys.make(tmp_path / "data" / "sim")
     error, _ = refused("sim", "--port", "0", *arguments, cwd=tmp_path)
     assert says in error
+
+
+@pytest.mark.parametrize("arguments", [["--markets", "0"], ["--port", "99999"]])
+def test_numbers_out_of_range_are_wrong_usage(arguments: list[str]) -> None:
+    done = ssmd("sim", *arguments)
+    assert done.returncode == 2
+    assert "is not in the range" in done.stderr
 
 
 # --- broken archives ----------------------------------------------------------------------------

@@ -12,9 +12,11 @@ import pytest
 from ssmd import keys, message
 from ssmd.bus import Bus, connect
 from ssmd.config import Transport, load
+from ssmd.config.model import Instruments
 from ssmd.connect.feed import FeedCapture
 from ssmd.connect.shard import Shard
 from ssmd.message import Message
+from ssmd.sim.faults import Fault
 from ssmd.sim.floor import Floor
 from ssmd.sim.server import SimOptions, Simulator
 
@@ -86,21 +88,25 @@ async def capturing(
     rate: float | None = 300.0,
     stale_after_s: float = 60.0,
     markets: int = MARKETS,
+    faults: tuple[Fault, ...] = (),
+    listed: bool = False,
 ) -> AsyncIterator[Capture]:
-    """Capture a generated market of the exchange with all its channels."""
+    """Capture a generated market of the exchange with all its channels. ``listed``: the instruments
+    are looked up, also where the feed names its own."""
     secret, public = keys.make(folder / "keys")
     options = SimOptions(
         exchanges=(exchange,),
         rate=rate,
         markets=markets,
         lifecycle_every=0,
+        faults=faults,
         kalshi_public_key=public.read_bytes(),
     )
     async with (
         Simulator(options) as sim,
         connect(Transport(url="embedded"), name="test", data=folder) as bus,
     ):
-        feed = _feed(bus, sim, exchange, secret, stale_after_s, folder)
+        feed = _feed(bus, sim, exchange, secret, stale_after_s, folder, listed)
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(feed.run(stop))
@@ -116,15 +122,23 @@ async def capturing(
 
 
 def _feed(
-    bus: Bus, sim: Simulator, exchange: str, secret: Path, stale_after_s: float, folder: Path
+    bus: Bus,
+    sim: Simulator,
+    exchange: str,
+    secret: Path,
+    stale_after_s: float,
+    folder: Path,
+    listed: bool,
 ) -> FeedCapture:
     name = exchange.replace("_", "-")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KALSHI_API_KEY", "test")
         patch.setenv("KALSHI_PRIVATE_KEY_FILE", str(secret))
         config = load("demo", feeds=(name,))
+        given = config.feeds[name]
         resolved = msgspec.structs.replace(
-            config.feeds[name],
+            given,
+            instruments=Instruments() if listed else given.instruments,
             endpoint=sim.ws_url(exchange),
             rest_endpoint=sim.rest_url(exchange),
             rest_stands_in=True,

@@ -4,8 +4,6 @@ With ``SSMD_FAULT_RESULTS`` set to a file, each case adds a line to it: what fou
 long, and how long the repair took (``make reliability`` makes docs/reliability.md of them).
 """
 
-import json
-import os
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from faults.capture import Capture, capturing
+from faults.results import WHOLE, record
 from ssmd.exchanges import EXCHANGES
 from ssmd.sim.faults import FAULTS, Fault
 
@@ -40,7 +39,7 @@ class Case(NamedTuple):
     value: str | None = None
     deltas: bool = True
     """Only changes of the book."""
-    count: int | None = 1
+    count: int = 1
     also: str | None = None
     short: bool = False
     """In the suite's short form."""
@@ -61,9 +60,8 @@ CASES = (
     Case("delay", ORDER, "group", value="1"),
     Case("sequence", {"kalshi": SEQ, "kraken_futures": SEQ}, "group", value="7"),
     Case("corrupt", {"kalshi": ("negative",), "kraken": SUM, "polymarket": ("top",)}, short=True),
-    Case("mute", at_all("mute"), deltas=False, count=None, short=True),
-    Case("mute_all", at_all("disconnected"), "all", deltas=False, count=None),
-    Case("rest", at_all("mute", "mute_suspected"), value="503", deltas=False, count=3, also="mute"),
+    Case("mute", at_all("mute"), deltas=False, short=True),
+    Case("mute_all", at_all("disconnected"), "all", deltas=False),
     Case("error", {"kalshi": ("lost",)}, "group", value="25", short=True),
     Case("error", {"kalshi": ("lost",)}, "group", value="10"),
     Case("garbage", at_all("counted"), "none", value="text"),
@@ -83,25 +81,12 @@ CASES = (
     Case("clock", at_all("negative ages"), "none", value="3600", deltas=False),
 )
 STRANGE = {"_unknown", "_text", "_binary", "mystery"}
-WHOLE = "SSMD_FAULT_RESULTS" in os.environ or os.environ.get("SSMD_TEST_FAULTS") == "all"
 PAIRS = [
     pytest.param(case, exchange, id=f"{case.kind}-{case.value or ''}-{exchange}")
     for case in CASES
     for exchange in case.found
     if WHOLE or case.short
 ]
-
-
-def record(case: Case, exchange: str, found: str, found_s: float, repaired_s: float) -> None:
-    path = os.environ.get("SSMD_FAULT_RESULTS")
-    if path:
-        row = {
-            "fault": case.kind, "value": case.value, "exchange": exchange, "found": found,
-            "found_s": round(found_s, 3), "repaired_s": round(repaired_s, 3),
-            "touches": case.touches,
-        }  # fmt: skip
-        with Path(path).open("a") as file:
-            file.write(json.dumps(row) + "\n")
 
 
 @pytest.mark.parametrize(("case", "exchange"), PAIRS)
@@ -121,14 +106,14 @@ async def test_fault(
         await capture.more(100)
         repaired_s = time.monotonic() - began
         await _assert_touched(capture, case, symbol)
-        record(case, exchange, found, found_s, repaired_s)
+        record(case.kind, case.value, exchange, case.touches, found, found_s, repaired_s)
 
 
 def faults_of(case: Case, exchange: str, symbol: str) -> list[Fault]:
     """The fault itself goes first: it must lie in wait for the other."""
     found = []
     for kind in filter(None, (case.kind, case.also)):
-        of_symbol = FAULTS[kind].stage == "frame" and kind != "mute_all"
+        of_symbol = FAULTS[kind].stage == "frame"
         found.append(
             Fault(
                 kind=kind,
@@ -136,7 +121,7 @@ def faults_of(case: Case, exchange: str, symbol: str) -> list[Fault]:
                 symbol=symbol if of_symbol else None,
                 type=DELTA[exchange] if case.deltas and of_symbol else None,
                 value=case.value if kind == case.kind else None,
-                count=None if kind == "mute" else case.count,
+                count=case.count if kind == case.kind else 1,
             )
         )
     return found

@@ -127,9 +127,7 @@ async def test_days_of_each_exchange_at_accelerated_time_with_a_crash_in_each_st
             for day in days:
                 if day.state == "COMPLETE":
                     assert (root / str(day.last.stats["report"])).exists()
-    found = verify(
-        root / "demo", list(DAYS_OF), (), deep=True, tell=print, progress=lambda _: None
-    )
+    found = verify(root / "demo", list(DAYS_OF), (), deep=True, tell=print, progress=lambda _: None)
     assert found.ok
 
 

@@ -12,11 +12,17 @@ from ssmd.runtime import Role, run_role, wait
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8790, show_default=True, help="Port to listen on; 0 is any.")
+@click.option(
+    "--port", default=8790, show_default=True, type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 is any.",
+)  # fmt: skip
 @click.option("--exchange", "exchanges", multiple=True, help="Only this one (may be given again).")
 @click.option("--seed", default=1, show_default=True, help="The same seed is the same market.")
 @click.option("--rate", default="100", show_default=True, help="Frames/s and exchange, or max.")
-@click.option("--markets", default=40, show_default=True, help="Instruments of each exchange.")
+@click.option(
+    "--markets", default=40, show_default=True, type=click.IntRange(min=1),
+    help="Instruments of each exchange.",
+)  # fmt: skip
 @click.option(
     "--play", type=click.Path(path_type=Path), help="Send this recording: JSONL, a frame a line."
 )
@@ -29,7 +35,7 @@ from ssmd.runtime import Role, run_role, wait
 )  # fmt: skip
 @click.option(
     "--fault", "faults", multiple=True, metavar="FAULT",
-    help="Let this go wrong: EXCHANGE:KIND[:symbol=S][:after=N]... (may be given again).",
+    help="Let this go wrong: [EXCHANGE:]KIND[:symbol=S][:after=N]... (may be given again).",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the URLs as one JSON object.")
 def sim(
@@ -101,7 +107,9 @@ def _number(text: str, option: str) -> float | None:
     except ValueError:
         value = 0.0
     if not value > 0:
-        raise ConfigError(f"{option} {text!r} is neither a number above 0 nor max")
+        raise ConfigError(
+            f"{option} {text!r} is neither a number above 0 nor max", hint=f"{option} 10"
+        )
     return value
 
 
@@ -109,4 +117,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise KeyFault(f"cannot read the public key {path}: {error.strerror}") from None
+        raise KeyFault(
+            f"cannot read the public key {path}: {error.strerror}",
+            hint="without --kalshi-public-key a key pair is made",
+        ) from None

@@ -2,13 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from ssmd.sim.client import Client
-from ssmd.sim.faults import Trouble
+from ssmd.sim.failing import failing
 from ssmd.sim.ledger import Ledger
 from ssmd.sim.play import Recording
-from ssmd.sim.venues.base import Venue
+from ssmd.sim.trouble import Trouble
+from ssmd.sim.venues.base import Reply, Venue
 from ssmd.sim.world import World
 
 _BATCH: Final = 256
@@ -49,8 +51,20 @@ class Floor:
             self._group.create_task(self._play(client, self.recording))
 
     def leave(self, client: Client) -> None:
-        self.clients.discard(client)
-        self.world.leave(client.session)
+        if client in self.clients:
+            self.clients.discard(client)
+            self.world.leave(client.session)
+
+    def rest(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> Reply | None:
+        """The answer to a REST call; None: there will be none."""
+        fault = self.trouble.take("rest", path)
+        answer = self._answer(method, path, query, body)
+        return answer if fault is None else failing(fault, answer)
+
+    def _answer(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> Reply:
+        if method not in ("GET", "POST"):
+            return Reply(405, b'{"error":"method not allowed"}')
+        return self.venue.rest(self.world, path, query, body if method == "POST" else None)
 
     async def run(self) -> None:
         """Move the market, beat the heart, play the recording; runs until it is cancelled."""

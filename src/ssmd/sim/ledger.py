@@ -1,13 +1,30 @@
 """What was sent: per connection, the SHA-256 of every frame, in order."""
 
 import hashlib
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
+from msgspec import Struct
+
 from ssmd.errors import StorageError
 
 _DIGEST_BYTES = 32
+_MOST_EVENTS = 10_000
+
+
+class Event(Struct, frozen=True, omit_defaults=True):
+    """A fault acted: on a connection after its frame ``after_n``, or on a request."""
+
+    exchange: str
+    fault: str
+    time_ns: int
+    conn: int | None = None
+    after_n: int | None = None
+    symbol: str | None = None
+    value: str | int | float | None = None
 
 
 class Sent:
@@ -16,7 +33,7 @@ class Sent:
     ``frames`` is how many were handed to the socket. ``sha256`` needs a ledger that keeps digests.
     """
 
-    __slots__ = ("conn", "digests", "exchange", "frames", "peer_port")
+    __slots__ = ("conn", "digests", "exchange", "frames", "peer_port", "withheld")
 
     def __init__(self, exchange: str, conn: int, peer_port: int) -> None:
         self.exchange = exchange
@@ -24,6 +41,8 @@ class Sent:
         self.peer_port = peer_port
         self.frames = 0
         self.digests = bytearray()
+        self.withheld: list[tuple[int, str]] = []
+        """Frames that a fault kept from being sent: after which frame, and their SHA-256."""
 
     def sha256(self, n: int) -> str:
         """Hex digest of frame ``n``, counted from 1."""
@@ -39,12 +58,16 @@ class Ledger:
     """All connections of a simulator, in the order in which they were opened.
 
     With ``path``, every frame is also a line ``{"exchange","conn","peer_port","n","sha256"}`` of
-    that file, readable by other processes as soon as the frame was handed to the socket. ``keep``
-    keeps the digests in memory: 32 bytes a frame, for as long as the ledger lives.
+    that file, readable by other processes as soon as the frame was handed to the socket. A frame
+    that a fault kept back is a line with ``"dropped":true,"after_n"`` in the place of ``n``, and a
+    fault that acted is a line with ``"fault"``. ``keep`` keeps the digests in memory: 32 bytes a
+    frame, for as long as the ledger lives.
     """
 
     def __init__(self, path: Path | None = None, *, keep: bool = True) -> None:
         self.connections: list[Sent] = []
+        self.events: deque[Event] = deque(maxlen=_MOST_EVENTS)
+        """Which faults acted last, in order."""
         self._keep = keep
         self._file: IO[bytes] | None = None
         if path is not None:
@@ -88,9 +111,35 @@ class Ledger:
             )
             self._file.flush()
 
+    def withhold(self, sent: Sent, frame: bytes, after_n: int) -> None:
+        """The frame was to come after frame ``after_n``, and is not sent."""
+        digest = hashlib.sha256(frame).hexdigest()
+        if self._keep:
+            sent.withheld.append((after_n, digest))
+        self._line(
+            {
+                "exchange": sent.exchange,
+                "conn": sent.conn,
+                "peer_port": sent.peer_port,
+                "dropped": True,
+                "after_n": after_n,
+                "sha256": digest,
+            }
+        )
+
+    def happened(self, event: Event) -> None:
+        self.events.append(event)
+        self._line(event)
+
+    def _line(self, content: Any) -> None:
+        if self._file is not None:
+            self._file.write(msgspec.json.encode(content) + b"\n")
+            self._file.flush()
+
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+            self._file = None
 
     def as_dict(self) -> dict[str, Any]:
         """Frames sent, by exchange and connection."""

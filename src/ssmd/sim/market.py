@@ -6,9 +6,10 @@ first outcome; the second's is its mirror at ``grid[0] + grid[-1] - price``.
 """
 
 from bisect import bisect_left, insort
+from collections import deque
 from collections.abc import Iterator, Sequence
 from random import Random
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from zlib import crc32
 
 from msgspec import Struct
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 Side = Literal["bid", "ask"]
 Status = Literal["created", "open", "closed", "settled"]
 
-_REACH = 15
+_REACH: Final = 15
 """How many steps from the middle new orders stand at most."""
+_REMEMBERED: Final = 1_000
+_PAST_TRADES: Final = 10
+_PAST_EVERY_NS: Final = 1_000_000_000
 
 
 class Listing(Struct, kw_only=True, frozen=True):
@@ -90,6 +94,7 @@ class Market:
     __slots__ = (
         "book",
         "extra",
+        "history",
         "index",
         "last",
         "last_size",
@@ -105,7 +110,7 @@ class Market:
         "watchers",
     )
 
-    def __init__(self, index: int, listing: Listing, rng: Random) -> None:
+    def __init__(self, index: int, listing: Listing, rng: Random, now_ns: int) -> None:
         self.index = index
         self.listing = listing
         self.sym = listing.sym
@@ -121,7 +126,11 @@ class Market:
         self.last_size = 0
         self.extra: Any = None
         self.watchers: list[Watcher] = []
+        self.history: deque[Trade] = deque(maxlen=_REMEMBERED)
+        """The latest trades, the oldest first: what snapshots and REST tell of."""
         self._fill(rng)
+        for ago in range(_PAST_TRADES, 0, -1):
+            self._trade_before(rng, now_ns - ago * _PAST_EVERY_NS)
 
     def mirror(self, price: int) -> int:
         """The price of the other outcome."""
@@ -135,6 +144,12 @@ class Market:
                 self.book.set("bid", grid[self.mid - distance], _size(rng, self.listing.lot))
             if self.mid + distance < len(grid):
                 self.book.set("ask", grid[self.mid + distance], _size(rng, self.listing.lot))
+
+    def _trade_before(self, rng: Random, ts_ns: int) -> None:
+        """A trade from before anybody looked, of which the book shows nothing any more."""
+        price, size = self.listing.grid[self.mid], _size(rng, self.listing.lot)
+        change = Change(self, "ask", price, 0, -size, 0, ts_ns)
+        _book_trade(self, "buy", price, size, change)
 
 
 class Change(Struct, frozen=True, gc=False):
@@ -254,11 +269,19 @@ def _trade(market: Market, buy: bool, rng: Random, ts_ns: int) -> Trade | None:
     price = prices[0] if buy else prices[-1]
     size = min(levels[price], _size(rng, market.listing.lot))
     change = _set(market, "ask" if buy else "bid", price, levels[price] - size, ts_ns)
+    return _book_trade(market, "buy" if buy else "sell", price, size, change)
+
+
+def _book_trade(
+    market: Market, taker: Literal["buy", "sell"], price: int, size: int, change: Change
+) -> Trade:
     market.trades += 1
     market.volume += size
     market.turnover += price * size
     market.last, market.last_size = price, size
-    return Trade(market, "buy" if buy else "sell", price, size, market.trades, change, ts_ns)
+    trade = Trade(market, taker, price, size, market.trades, change, change.ts_ns)
+    market.history.append(trade)
+    return trade
 
 
 def _set(market: Market, side: Side, price: int, size: int, ts_ns: int) -> Change:

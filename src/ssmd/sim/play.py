@@ -5,10 +5,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from ssmd import message as wire
-from ssmd.errors import NotFound
+from ssmd.errors import ConfigError, NotFound
 from ssmd.exchanges import exchange
 
 _SAMPLE: Final = 2_000
@@ -41,6 +42,8 @@ class Recording:
             raise NotFound(f"no recording {play.path}", hint="give a JSONL file, one frame a line")
         self.sample = sample = list(islice(self.frames(), _SAMPLE))
         """Its first frames."""
+        if not any(_is_json(frame) for frame in sample):
+            raise ConfigError(f"{play.path} is no recording", hint="give JSONL, one frame a line")
         kinds = {self._exchange.classify(frame).kind for frame in sample}
         self.answers = not kinds & {"ack", "error"} if play.acks is None else play.acks
         """Whether the simulator has to answer commands itself."""
@@ -76,3 +79,10 @@ class Recording:
             stamps = [self._exchange.classify(element).ts_ns for element in elements]
             return max((stamp for stamp in stamps if stamp is not None), default=None)
         return self._exchange.classify(frame).ts_ns
+
+
+def _is_json(frame: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(frame), dict | list)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False

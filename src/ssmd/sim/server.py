@@ -6,34 +6,29 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
-from urllib.parse import parse_qsl, unquote
+from typing import Self
 
 import msgspec
 from msgspec import Struct, field
-from picows import (
-    WSCloseCode,
-    WSListener,
-    WSUpgradeRequest,
-    WSUpgradeResponse,
-    WSUpgradeResponseWithListener,
-    ws_create_server,
-)
 
-from ssmd.errors import ConfigError, PortInUse
+from ssmd.errors import ConfigError, NotFound, PortInUse
 from ssmd.runtime import wait
-from ssmd.sim.client import Client
-from ssmd.sim.faults import Active, Fault, check, parse
+from ssmd.sim.client import Client, Close
+from ssmd.sim.control import control
+from ssmd.sim.failing import refusal
+from ssmd.sim.faults import Fault, check
 from ssmd.sim.floor import Floor
 from ssmd.sim.ledger import Ledger
+from ssmd.sim.line import Ask, Line
 from ssmd.sim.play import Play, Recording
+from ssmd.sim.trouble import Active
 from ssmd.sim.venues import VENUES, venue
 from ssmd.sim.venues.base import Keys, Reply
+from ssmd.sim.venues.kalshi import public_key
 from ssmd.sim.world import World
 
-_JSON: Final = {"Content-Type": "application/json"}
-_PATIENCE_S: Final = 1.0
-_MAX_COMMAND_BYTES: Final = 64 * 1024 * 1024
+_PATIENCE_S = 1.0
+_NOT_FOUND = Reply(404, b'{"error":"not found"}')
 
 
 class SimOptions(Struct, kw_only=True, frozen=True):
@@ -60,26 +55,32 @@ class SimOptions(Struct, kw_only=True, frozen=True):
     """PEM. None refuses every handshake, as an exchange does that knows no key."""
     kalshi_key_id: str | None = None
     faults: tuple[Fault, ...] = ()
+    """What goes wrong from the start."""
 
 
 class Simulator:
     """``async with Simulator(options) as sim``: listens from entry to exit.
 
-    Raises PortInUse, ConfigError for options that do not fit together, and NotFound for an unknown
-    exchange or a recording that is not there.
+    Raises PortInUse, ConfigError for options that do not fit together, KeyFault, and NotFound for
+    an unknown exchange or a recording that is not there.
     """
 
     def __init__(self, options: SimOptions | None = None) -> None:
         self.options = options or SimOptions()
         self.ledger = Ledger(self.options.ledger, keep=self.options.keep_ledger)
+        if self.options.kalshi_public_key is not None:
+            public_key(self.options.kalshi_public_key)
         self._keys = Keys(self.options.kalshi_public_key, self.options.kalshi_key_id)
         self.floors = {name: self._floor(name) for name in self.options.exchanges or tuple(VENUES)}
         stray = set(self.options.plays) - set(self.floors)
         if stray:
             raise ConfigError(f"a recording for {', '.join(stray)}, which is not simulated")
+        self.faults: list[Active] = []
+        """Every fault that was injected, since the last ``clear``."""
         for fault in self.options.faults:
             self.inject(fault)
         self.port = 0
+        self._lines: set[Line] = set()
         self.played = asyncio.Event()
         """Set when every recording was sent to the end, each to at least one client."""
 
@@ -102,8 +103,8 @@ class Simulator:
     async def __aenter__(self) -> Self:
         options = self.options
         try:
-            self._server = await ws_create_server(
-                self._accept, options.host, options.port, max_frame_size=_MAX_COMMAND_BYTES
+            self._server = await asyncio.get_running_loop().create_server(
+                lambda: Line(self._serve, self._lines), options.host, options.port
             )
         except OSError as error:
             self.ledger.close()
@@ -129,10 +130,13 @@ class Simulator:
         await asyncio.wait([self._running])
         for floor in self.floors.values():
             for client in tuple(floor.clients):
-                client.close(WSCloseCode.GOING_AWAY)
+                client.close(Close.GOING_AWAY)
                 if not await wait(client.gone, _PATIENCE_S):
                     client.abort()
                     await client.gone.wait()
+        for line in tuple(self._lines):
+            line.transport.abort()
+            await line.gone.wait()
         self.ledger.close()
         if not self._running.cancelled():
             self._running.result()
@@ -147,11 +151,29 @@ class Simulator:
                 self.played.set()
 
     def inject(self, fault: Fault) -> Active:
-        """Let something go wrong. Raises ConfigError."""
-        floor = self.floors.get(check(fault).exchange)
-        if floor is None:
-            raise ConfigError(f"{fault.exchange} is not simulated here")
-        return floor.trouble.inject(fault)
+        """Let something go wrong; ``fired`` of the answer is set when it does. Raises ConfigError
+        and NotFound."""
+        floors = self.concerned(fault)
+        active = Active(fault)
+        self.faults.append(active)
+        for floor in floors:
+            floor.trouble.inject(active)
+        return active
+
+    def concerned(self, fault: Fault) -> list[Floor]:
+        """The exchanges that the fault is about. Raises ConfigError and NotFound."""
+        name = check(fault).exchange
+        if name is None:
+            return list(self.floors.values())
+        if name not in self.floors:
+            raise NotFound(f"{name} is not simulated", hint=f"one of {', '.join(self.floors)}")
+        return [self.floors[name]]
+
+    def clear(self) -> None:
+        """No fault acts any longer, and no one is mute. What is broken already stays so."""
+        self.faults.clear()
+        for floor in self.floors.values():
+            floor.trouble.clear()
 
     async def failed(self) -> None:
         """Wait until the simulator breaks, which is a bug; raises what broke it."""
@@ -169,49 +191,25 @@ class Simulator:
 
     # --- requests -------------------------------------------------------------------------------
 
-    def _accept(
-        self, request: WSUpgradeRequest
-    ) -> WSListener | WSUpgradeResponseWithListener | None:
+    def _serve(self, ask: Ask) -> Reply | Client | None:
         """Route a request: to a venue's WebSocket, to its REST, or to what is said at ``/``."""
-        path, _, query = request.path.decode("latin-1").partition("?")
-        _, name, below = (*path.split("/", 2), "")[:3]
+        _, name, below = (*ask.path.split("/", 2), "")[:3]
+        if name == "_sim":
+            return control(self, ask, f"/{below}")
         floor = self.floors.get(name)
-        if path == "/_sim/faults":
-            return _answer(self._faults(request.method.decode("latin-1"), query))
         if floor is None:
-            return _answer(self._index() if path == "/" else Reply(404, b'{"error":"not found"}'))
-        below = unquote(f"/{below}")
-        if request.headers.get("Upgrade", "").lower() != "websocket":
-            trouble = floor.trouble.take("rest")
-            if trouble is not None:
-                return _answer(_failing(trouble.fault))
-            fields = dict(parse_qsl(query, keep_blank_values=True))
-            return _answer(floor.venue.rest(floor.world, below, fields))
-        if below != floor.venue.ws_path:
-            return _answer(Reply(404, b'{"error":"not found"}'))
-        trouble = floor.trouble.take("handshake")
-        if trouble is not None:
-            return _refuse(trouble.fault)
-        now_ms = time.time_ns() // 1_000_000
-        status = floor.venue.check(request.headers, path, self._keys, now_ms)
+            return self._index() if ask.path == "/" else _NOT_FOUND
+        if not ask.upgrades:
+            return floor.rest(ask.method, f"/{below}", ask.query, ask.body)
+        if f"/{below}" != floor.venue.ws_path:
+            return _NOT_FOUND
+        fault = floor.trouble.take("handshake", ask.path)
+        if fault is not None:
+            return refusal(fault, "401")
+        status = floor.venue.check(ask.headers, ask.path, self._keys, time.time_ns() // 1_000_000)
         if status != 101:
-            return _answer(Reply(status, b'{"error":"unauthorized"}'))
+            return Reply(status, b'{"error":"unauthorized"}')
         return Client(floor)
-
-    def _faults(self, method: str, query: str) -> Reply:
-        """``GET``: those at work; ``POST ?fault=...``: one more each; ``DELETE``: none."""
-        try:
-            found = [parse(value) for name, value in parse_qsl(query) if name == "fault"]
-            if method == "POST":
-                for fault in found:
-                    self.inject(fault)
-            elif method == "DELETE":
-                for floor in self.floors.values():
-                    floor.trouble.clear()
-        except ConfigError as error:
-            return Reply(400, msgspec.json.encode({"error": error.as_dict()}))
-        acting = [a.as_dict() for floor in self.floors.values() for a in floor.trouble.active]
-        return Reply(200, msgspec.json.encode({"faults": acting}))
 
     def _index(self) -> Reply:
         content = {
@@ -224,25 +222,3 @@ class Simulator:
             for name, floor in self.floors.items()
         }
         return Reply(200, msgspec.json.encode(content))
-
-
-def _failing(fault: Fault) -> Reply:
-    value = fault.value or "503"
-    return (
-        Reply(int(value), b'{"error":"out of order"}') if value.isdigit() else Reply(200, b"<html>")
-    )
-
-
-def _refuse(fault: Fault) -> WSUpgradeResponseWithListener:
-    status, _, after = (fault.value or "401").partition("/")
-    headers = {**_JSON, "Retry-After": after} if after else _JSON
-    response = WSUpgradeResponse.create_error_response(int(status), b'{"error":"refused"}', headers)
-    return WSUpgradeResponseWithListener(response, None)
-
-
-def _answer(reply: Reply) -> WSUpgradeResponseWithListener:
-    if reply.status == 200:
-        response = WSUpgradeResponse.create_ok_response(reply.body, _JSON)
-    else:
-        response = WSUpgradeResponse.create_error_response(reply.status, reply.body, _JSON)
-    return WSUpgradeResponseWithListener(response, None)

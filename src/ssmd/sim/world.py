@@ -58,7 +58,9 @@ class World:
         self._markets: dict[int, Market] = {}
         self._watchers: dict[int, Watcher] = {}
         self.recent: deque[Trade] = deque(maxlen=_RECENT)
-        """The latest trades of all markets, for REST."""
+        """The latest trades of all markets, the oldest first."""
+        self.traded = 0
+        """How many trades there were: the number of the latest one."""
         self.awake = asyncio.Event()
         """Set while anything can happen: while an open market is watched."""
         self._live: list[Market] = []
@@ -78,7 +80,7 @@ class World:
         found = self._markets.get(index)
         if found is None:
             rng = Random(f"{self.venue.name}:{self.seed}:{index}")  # noqa: S311
-            found = Market(index, self.venue.listing(index, self.seed), rng)
+            found = Market(index, self.venue.listing(index, self.seed), rng, self.now_ns())
             self._markets[index] = found
         return found
 
@@ -163,6 +165,7 @@ class World:
         traded = type(event) is Trade
         if traded:
             self.recent.append(event)  # type: ignore[arg-type]
+            self.traded += 1
         for session, push in market.watchers:
             frames = session.on_trade(event) if traded else session.on_change(event)  # type: ignore[arg-type]
             if frames:

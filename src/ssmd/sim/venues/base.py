@@ -26,6 +26,11 @@ class Reply(Struct, frozen=True):
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = {}
+    over_s: float = 0.0
+    """How long the body takes on its way."""
+    truncated: bool = False
+    """The connection ends in the middle of the body."""
 
 
 class Session(Protocol):
@@ -105,8 +110,11 @@ class Venue(Protocol):
         """The protocol of a new connection, the ``number``th of the exchange, from 1."""
         ...
 
-    def rest(self, world: World, path: str, query: Mapping[str, str]) -> Reply:
-        """Answer ``GET {path}``, below ``/{name}``; 404 where there is no such route."""
+    def rest(
+        self, world: World, path: str, query: Mapping[str, str], posted: bytes | None = None
+    ) -> Reply:
+        """Answer ``GET {path}`` below ``/{name}``, or a POST of ``posted`` where it is not None;
+        404 where there is no such route."""
         ...
 
     def command(self, frame: bytes) -> Literal["subscribe", "ping", "other"]:

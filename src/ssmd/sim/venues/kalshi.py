@@ -4,13 +4,13 @@ Facts from the AsyncAPI text of docs.kalshi.com (2026-07 to 10) and recordings o
 """
 
 import base64
-import binascii
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
 
+from ssmd.errors import KeyFault
 from ssmd.sim.market import Listing
 from ssmd.sim.venues import kalshi_listing, kalshi_rest
 from ssmd.sim.venues.base import Keys, Reply
@@ -33,7 +33,9 @@ class KalshiVenue:
         """401 unless ``{ms}GET{path}`` is signed by the key. A client may sign the path as it is
         here, or as the exchange has it."""
         stamp = headers.get("KALSHI-ACCESS-TIMESTAMP", "")
-        if not headers.get("KALSHI-ACCESS-KEY") or not stamp.isdigit() or len(stamp) > 15:
+        if not headers.get("KALSHI-ACCESS-KEY") or not stamp.isascii():
+            return 401
+        if not stamp.isdigit() or len(stamp) > 15:
             return 401
         if keys.key_id is not None and headers["KALSHI-ACCESS-KEY"] != keys.key_id:
             return 401
@@ -41,7 +43,7 @@ class KalshiVenue:
             return 401
         try:
             signature = base64.b64decode(headers.get("KALSHI-ACCESS-SIGNATURE", ""), validate=True)
-        except binascii.Error:
+        except ValueError:
             return 401
         signed = (f"{stamp}GET{path}".encode(), f"{stamp}GET{self.ws_path}".encode())
         return 101 if any(_verified(keys.public_key, signature, text) for text in signed) else 401
@@ -55,7 +57,9 @@ class KalshiVenue:
     def session(self, world: World, number: int) -> KalshiSession:
         return KalshiSession(world)
 
-    def rest(self, world: World, path: str, query: Mapping[str, str]) -> Reply:
+    def rest(
+        self, world: World, path: str, query: Mapping[str, str], posted: bytes | None = None
+    ) -> Reply:
         return kalshi_rest.answer(world, path.removeprefix(self.rest_path), query)
 
     def command(self, frame: bytes) -> Literal["subscribe", "ping", "other"]:
@@ -68,19 +72,31 @@ class KalshiVenue:
 
 
 @lru_cache(maxsize=4)
-def _public_key(pem: bytes) -> object:
+def public_key(pem: bytes) -> object:
+    """The RSA or Ed25519 key of a PEM. Raises KeyFault."""
+    # Imported late: only Kalshi needs it, and the import costs a tenth of a second.
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    return load_pem_public_key(pem)
+    try:
+        key = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, rsa.RSAPublicKey | ed25519.Ed25519PublicKey):
+        raise KeyFault(
+            "the public key for Kalshi is no RSA or Ed25519 key in PEM",
+            hint="openssl pkey -in PRIVATE.pem -pubout -out PUBLIC.pem makes one",
+        )
+    return key
 
 
 def _verified(pem: bytes, signature: bytes, text: bytes) -> bool:
-    # Imported late: only a handshake needs it, and the import costs a tenth of a second.
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
-    key = _public_key(pem)
+    key = public_key(pem)
     try:
         if isinstance(key, rsa.RSAPublicKey):
             # The salt is as long as the digest, and no other length is accepted.

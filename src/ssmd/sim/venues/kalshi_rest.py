@@ -1,10 +1,10 @@
 """REST of the simulated Kalshi: the routes that discovery, audits and repairs use."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ssmd.sim.market import draw
+from ssmd.sim.market import Trade, draw
 from ssmd.sim.venues.base import Reply
 from ssmd.sim.venues.kalshi_frames import close_s, encode, facts, price_ranges, stamp, trade_id
 from ssmd.sim.venues.kalshi_listing import (
@@ -192,34 +192,45 @@ def _book(world: World, name: str, depth: int) -> dict[str, list[list[str]]] | N
 
 
 def _trades(world: World, query: Query) -> Reply:
-    """The latest first, as far back as the simulation remembers."""
-    first, limit = _page(query, 1000, 100)
+    """The latest first, as far back as the simulation remembers. The cursor is the number of the
+    next trade, so that pages neither shift nor overlap while the market goes on trading."""
+    before, limit = _page(query, 1000, 100)
     low, high = int(query.get("min_ts") or 0), int(query.get("max_ts") or 1 << 62)
-    chosen = [
-        trade
-        for trade in reversed(world.recent)
-        if query.get("ticker", trade.market.sym) == trade.market.sym
-        and low <= trade.ts_ns // 1_000_000_000 <= high
-    ]
-    page = []
-    for trade in chosen[first : first + limit]:
-        facts(trade.market, world.seed)
-        taker = "yes" if trade.taker == "buy" else "no"
-        page.append(
-            {
-                "trade_id": trade_id(trade),
-                "ticker": trade.market.sym,
-                "yes_price_dollars": PRICES[trade.price],
-                "no_price_dollars": PRICES[_WHOLE - trade.price],
-                "count_fp": size_text(trade.size),
-                "taker_side": taker,
-                "taker_outcome_side": taker,
-                "taker_book_side": "bid" if trade.taker == "buy" else "ask",
-                "created_time": stamp(trade.ts_ns),
-            }
-        )
-    after = str(first + limit) if first + limit < len(chosen) else ""
-    return _ok({"trades": page, "cursor": after})
+    found, last = _remembered(world, query.get("ticker"))
+    page: list[dict[str, Any]] = []
+    cursor = ""
+    for number, trade in zip(range(last, 0, -1), reversed(found), strict=False):
+        if (before and number > before) or not low <= trade.ts_ns // 1_000_000_000 <= high:
+            continue
+        if len(page) == limit:
+            cursor = str(number)
+            break
+        page.append(_trade_object(world, trade))
+    return _ok({"trades": page, "cursor": cursor})
+
+
+def _remembered(world: World, ticker: str | None) -> tuple[Sequence[Trade], int]:
+    """The trades of a market or of all, and the number of the latest."""
+    if ticker is None:
+        return world.recent, world.traded
+    market = world.market(ticker)
+    return (market.history, market.trades) if market is not None else ((), 0)
+
+
+def _trade_object(world: World, trade: Trade) -> dict[str, Any]:
+    facts(trade.market, world.seed)
+    taker = "yes" if trade.taker == "buy" else "no"
+    return {
+        "trade_id": trade_id(trade),
+        "ticker": trade.market.sym,
+        "yes_price_dollars": PRICES[trade.price],
+        "no_price_dollars": PRICES[_WHOLE - trade.price],
+        "count_fp": size_text(trade.size),
+        "taker_side": taker,
+        "taker_outcome_side": taker,
+        "taker_book_side": "bid" if trade.taker == "buy" else "ask",
+        "created_time": stamp(trade.ts_ns),
+    }
 
 
 def _events(world: World, query: Query) -> Reply:

@@ -147,13 +147,22 @@ class KalshiSession:
             if sid not in self._subscriptions:
                 raise Refusal(7, sid=sid)
         for sid in commands.sids(params):
-            ended = self._subscriptions.pop(sid)
-            body = with_id({"sid": sid, "seq": ended.next_seq(), "type": "unsubscribed"}, request)
+            ended = self.end(sid)
+            if ended is not None:
+                seq = ended.next_seq()
+                yield frames.encode(
+                    with_id({"sid": sid, "seq": seq, "type": "unsubscribed"}, request)
+                )
+
+    def end(self, sid: int) -> Subscription | None:
+        """End a subscription without a word; None where there is none such."""
+        ended = self._subscriptions.pop(sid, None)
+        if ended is not None:
             self._drop(ended, list((ended.markets or {}).values()))
             for group in (self._wide, self._lifecycle):
                 if ended in group:
                     group.remove(ended)
-            yield frames.encode(body)
+        return ended
 
     def _update(self, params: Params, request: int, data: bool) -> Iterator[bytes]:
         sids = commands.sids(params)

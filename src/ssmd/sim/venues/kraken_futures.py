@@ -1,22 +1,21 @@
 """Kraken Futures v1, simulated: info at once, snapshots, sequences per product."""
 
 import json
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from itertools import islice
+from typing import Final, Literal
 
 import msgspec
 
-from ssmd.exchanges.times import rfc3339_ns
-from ssmd.sim.market import Change, Life, Listing, Market, Trade, text
+from ssmd.sim.market import Change, Life, Listing, Market, Trade
+from ssmd.sim.venues import kraken_futures_frames as frames
+from ssmd.sim.venues import kraken_futures_rest
 from ssmd.sim.venues.base import Keys, Reply
+from ssmd.sim.venues.kraken_futures_rest import MOST_PRODUCTS, index_of, product
 from ssmd.sim.world import World
 
-BASES: Final = ("XBT", "ETH", "SOL", "XRP", "DOGE", "ADA", "LTC", "DOT", "LINK", "AVAX")
-PRODUCTS: Final = tuple(f"PF_{base}USD" for base in BASES)
-INDEX: Final = {product: index for index, product in enumerate(PRODUCTS)}
 FEEDS: Final = ("ticker", "ticker_lite", "trade", "book", "heartbeat")
+SNAPSHOT_TRADES: Final = 100
 
 
 class FuturesSession:
@@ -41,7 +40,9 @@ class FuturesSession:
             command = json.loads(frame)
             event, feed = command["event"], command["feed"]
             products = command.get("product_ids") or []
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            event = feed = products = None
+        if not isinstance(products, list):
             yield b'{"event":"error","message":"Invalid request"}'
             return
         if event not in ("subscribe", "unsubscribe") or feed not in FEEDS:
@@ -51,14 +52,12 @@ class FuturesSession:
             self._held[feed] = {""} if event == "subscribe" else set()
             yield msgspec.json.encode({"event": f"{event}d", "feed": feed})
             return
-        for product in products:
-            market = self._world.market(product) if isinstance(product, str) else None
+        for sym in products:
+            market = self._world.market(sym) if isinstance(sym, str) else None
             if market is None and whole:
                 yield b'{"event":"error","message":"Invalid product id"}'
                 continue
-            yield msgspec.json.encode(
-                {"event": f"{event}d", "feed": feed, "product_ids": [product]}
-            )
+            yield msgspec.json.encode({"event": f"{event}d", "feed": feed, "product_ids": [sym]})
             if market is not None and whole:
                 yield from self._take(event, feed, market)
 
@@ -71,103 +70,35 @@ class FuturesSession:
         self._held[feed].add(market.sym)
         self._world.watch(self, market)
         if feed == "book":
-            yield self._snapshot(market)
+            yield frames.snapshot(market, self._world.now_ns())
         elif feed == "trade":
-            yield msgspec.json.encode(
-                {"feed": "trade_snapshot", "product_id": market.sym, "trades": []}
-            )
+            yield frames.trade_snapshot(market, islice(reversed(market.history), SNAPSHOT_TRADES))
         else:
-            yield self._ticker(market, feed)
-
-    def _snapshot(self, market: Market) -> bytes:
-        bids, asks = market.book.top(1000)
-        return (
-            '{"feed":"book_snapshot","product_id":"%s","timestamp":%d,"seq":%d,"tickSize":null,'
-            '"bids":[%s],"asks":[%s]}'
-            % (
-                market.sym,
-                self._world.now_ns() // 1_000_000,
-                market.seq,
-                _levels(market, bids),
-                _levels(market, asks),
-            )
-        ).encode()
+            yield frames.ticker(market, feed, self._world.now_ns())
 
     def on_change(self, change: Change) -> Sequence[bytes]:
-        market = change.market
-        if market.sym not in self._held["book"]:
-            return ()
-        return [
-            (
-                '{"feed":"book","product_id":"%s","side":"%s","seq":%d,"price":%s,"qty":%s,'
-                '"timestamp":%d}'
-                % (
-                    market.sym,
-                    "buy" if change.side == "bid" else "sell",
-                    change.seq,
-                    text(change.price, market.listing.price_decimals),
-                    text(change.size, market.listing.size_decimals),
-                    change.ts_ns // 1_000_000,
-                )
-            ).encode()
-        ]
+        return [frames.delta(change)] if change.market.sym in self._held["book"] else ()
 
     def on_trade(self, trade: Trade) -> Sequence[bytes]:
-        market = trade.market
-        frames: list[bytes] = []
-        if market.sym in self._held["trade"]:
-            frames.append(
-                (
-                    '{"feed":"trade","product_id":"%s","uid":"%s","side":"%s","type":"fill",'
-                    '"seq":%d,"time":%d,"qty":%s,"price":%s}'
-                    % (
-                        market.sym,
-                        uuid.UUID(int=market.index << 64 | trade.number),
-                        trade.taker,
-                        trade.number,
-                        trade.ts_ns // 1_000_000,
-                        text(trade.size, market.listing.size_decimals),
-                        text(trade.price, market.listing.price_decimals),
-                    )
-                ).encode()
-            )
-        return [*frames, *self.on_change(trade.change)]
+        told = self.on_change(trade.change)
+        if trade.market.sym in self._held["trade"]:
+            return [frames.trade(trade).encode(), *told]
+        return told
 
     def on_life(self, life: Life) -> Sequence[bytes]:
         return ()
 
     def on_tick(self) -> Sequence[bytes]:
-        frames = []
+        now_ns = self._world.now_ns()
+        told = []
         if self._held["heartbeat"]:
-            now = self._world.now_ns() // 1_000_000
-            frames.append(msgspec.json.encode({"feed": "heartbeat", "time": now}))
+            told.append(msgspec.json.encode({"feed": "heartbeat", "time": now_ns // 1_000_000}))
         for feed in ("ticker", "ticker_lite"):
-            for product in sorted(self._held[feed]):
-                market = self._world.market(product)
+            for sym in sorted(self._held[feed]):
+                market = self._world.market(sym)
                 if market is not None:
-                    frames.append(self._ticker(market, feed))
-        return frames
-
-    def _ticker(self, market: Market, feed: str) -> bytes:
-        book, listing = market.book, market.listing
-        bid, ask = book.best_bid or 0, book.best_ask or 0
-        price, size = listing.price_decimals, listing.size_decimals
-        return (
-            '{"feed":"%s","time":%d,"product_id":"%s","funding_rate":-6.2604214e-11,'
-            '"bid":%s,"ask":%s,"bid_size":%s,"ask_size":%s,"volume":%s,"last":%s,'
-            '"suspended":false,"tag":"perpetual"}'
-            % (
-                feed,
-                self._world.now_ns() // 1_000_000,
-                market.sym,
-                text(bid, price),
-                text(ask, price),
-                text(book.bids.get(bid, 0), size),
-                text(book.asks.get(ask, 0), size),
-                text(market.volume, size),
-                text(market.last or bid, price),
-            )
-        ).encode()
+                    told.append(frames.ticker(market, feed, now_ns))
+        return told
 
 
 class FuturesVenue:
@@ -176,7 +107,7 @@ class FuturesVenue:
     rest_path = "/derivatives/api/v3"
     tick_s = 1.0
     ping: bytes | None = None
-    max_markets = len(PRODUCTS)
+    max_markets = MOST_PRODUCTS
     lists_new = False
 
     def check(self, headers: Mapping[str, str], path: str, keys: Keys, now_ms: int) -> int:
@@ -184,9 +115,9 @@ class FuturesVenue:
 
     def listing(self, index: int, seed: int) -> Listing:
         return Listing(
-            sym=PRODUCTS[index],
+            sym=product(index),
             grid=range(1, 200_000),
-            mid=20_000 + 9_000 * index,
+            mid=20_000 + 9_000 * (index % 10) + index,
             price_decimals=1,
             size_decimals=4,
             lot=1000,
@@ -194,86 +125,18 @@ class FuturesVenue:
         )
 
     def find(self, name: str) -> int | None:
-        return INDEX.get(name)
+        return index_of(name)
 
     def session(self, world: World, number: int) -> FuturesSession:
         return FuturesSession(world)
 
-    def rest(self, world: World, path: str, query: Mapping[str, str]) -> Reply:
-        route = path.removeprefix(self.rest_path)
-        listed = range(min(world.size, len(PRODUCTS)))
-        body: dict[str, Any] = {"result": "success"}
-        if route == "/instruments":
-            body["instruments"] = [_describe(index) for index in listed]
-        elif route == "/tickers":
-            body["tickers"] = [{"symbol": PRODUCTS[index]} for index in listed]
-        elif route in ("/orderbook", "/history"):
-            market = world.market(query.get("symbol", ""))
-            if market is None:
-                return Reply(200, b'{"result":"error","error":"invalidArgument: symbol"}')
-            body |= _orderbook(market) if route == "/orderbook" else _history(world, market, query)
-        else:
-            return Reply(404, b'{"result":"error","error":"notFound"}')
-        return Reply(200, msgspec.json.encode(body))
+    def rest(
+        self, world: World, path: str, query: Mapping[str, str], posted: bytes | None = None
+    ) -> Reply:
+        return kraken_futures_rest.answer(world, path.removeprefix(self.rest_path), query)
 
     def command(self, frame: bytes) -> Literal["subscribe", "ping", "other"]:
         return "subscribe" if b'"subscribe"' in frame else "other"
-
-
-def _levels(market: Market, levels: Sequence[tuple[int, int]]) -> str:
-    price, size = market.listing.price_decimals, market.listing.size_decimals
-    return ",".join(f'{{"price":{text(p, price)},"qty":{text(s, size)}}}' for p, s in levels)
-
-
-def _describe(index: int) -> dict[str, Any]:
-    return {
-        "symbol": PRODUCTS[index],
-        "type": "flexible_futures",
-        "tickSize": 0.1,
-        "contractSize": 1,
-        "tradeable": True,
-        "base": BASES[index],
-        "quote": "USD",
-        "pair": f"{BASES[index]}:USD",
-        "contractValueTradePrecision": 4,
-    }
-
-
-def _orderbook(market: Market) -> dict[str, Any]:
-    price, size = market.listing.price_decimals, market.listing.size_decimals
-    bids, asks = (
-        [
-            [msgspec.Raw(text(at, price).encode()), msgspec.Raw(text(much, size).encode())]
-            for at, much in side
-        ]
-        for side in market.book.top(1000)
-    )
-    return {"orderBook": {"bids": bids, "asks": asks}}
-
-
-def _history(world: World, market: Market, query: Mapping[str, str]) -> dict[str, Any]:
-    """The newest hundred until ``lastTime``, the newest first."""
-    until_ns = rfc3339_ns(query.get("lastTime", "")) or world.now_ns()
-    found = [t for t in world.recent if t.market is market and t.ts_ns <= until_ns]
-    return {"history": [_executed(trade) for trade in reversed(found[-100:])]}
-
-
-def _rfc3339(ns: int) -> str:
-    seconds, rest = divmod(ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"
-
-
-def _executed(trade: Trade) -> dict[str, Any]:
-    listing = trade.market.listing
-    return {
-        "time": _rfc3339(trade.ts_ns),
-        "trade_id": trade.number,
-        "price": msgspec.Raw(text(trade.price, listing.price_decimals).encode()),
-        "size": msgspec.Raw(text(trade.size, listing.size_decimals).encode()),
-        "side": trade.taker,
-        "type": "fill",
-        "uid": str(uuid.UUID(int=trade.market.index << 64 | trade.number)),
-    }
 
 
 KRAKEN_FUTURES = FuturesVenue()

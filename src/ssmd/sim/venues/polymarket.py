@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -15,6 +16,9 @@ from ssmd.sim.world import World
 MAX_ASSETS: Final = 500
 TICK: Final = "0.01"
 _TOKENS: Final = 10**60
+_CONDITION: Final = re.compile(r"0x[0-9a-f]{64}")
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_ASSET: Final = re.compile(r"[0-9]{61,78}")
 
 
 class PolymarketSession:
@@ -39,7 +43,7 @@ class PolymarketSession:
         try:
             command = json.loads(frame)
             assets = [asset for asset in command["assets_ids"] if isinstance(asset, str)]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             yield b"INVALID OPERATION"
             return
         if command.get("operation") == "unsubscribe":
@@ -185,17 +189,17 @@ class PolymarketVenue:
         )
 
     def find(self, name: str) -> int | None:
-        if name.startswith("0x"):
-            try:
-                return int(name, 16) - 1
-            except ValueError:
-                return None
-        return (int(name) - _TOKENS) // 2 if name.isdigit() and int(name) >= _TOKENS else None
+        if _CONDITION.fullmatch(name):
+            return int(name, 16) - 1
+        asset = int(name) if _ASSET.fullmatch(name) else 0
+        return (asset - _TOKENS) // 2 if asset >= _TOKENS else None
 
     def session(self, world: World, number: int) -> PolymarketSession:
         return PolymarketSession(world)
 
-    def rest(self, world: World, path: str, query: Mapping[str, str]) -> Reply:
+    def rest(
+        self, world: World, path: str, query: Mapping[str, str], posted: bytes | None = None
+    ) -> Reply:
         if path == "/markets/keyset":
             return _keyset(world, query)
         market = world.market(query.get("token_id", "")) if path == "/book" else None
@@ -237,7 +241,8 @@ def _level(level: tuple[int, int]) -> dict[str, str]:
 
 def _keyset(world: World, query: Mapping[str, str]) -> Reply:
     limit, after = query.get("limit", "100"), query.get("after_cursor") or "0"
-    if not limit.isdigit() or not 0 < int(limit) <= 100 or not after.isdigit():
+    numbers = _NUMBER.fullmatch(limit) and _NUMBER.fullmatch(after)
+    if not numbers or not 0 < int(limit) <= 100:
         return Reply(400, b'{"error":"bad request"}')
     if "offset" in query:
         return Reply(422, b'{"error":"offset is not supported"}')
