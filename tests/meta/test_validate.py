@@ -60,7 +60,7 @@ def test_everything_wrong_is_told_at_once_with_its_line(meta: Run, config: Path)
     ("path", "lines"),
     [
         (FEED, [FEED]),
-        ("config/schemas", ["config/schemas/message.yaml"]),
+        ("config/schemas", ["config/schemas/message.yaml", "config/schemas/record.yaml"]),
         ("config/environments/demo.yaml", ["config/environments/demo.yaml"]),
         (
             "config/environments/",
@@ -73,7 +73,7 @@ def test_a_part_of_it_is_validated_with_what_it_refers_to(
 ) -> None:
     told = meta("validate", path).out.splitlines()
     assert [line.split()[0] for line in told[:-1]] == lines
-    assert len(meta("validate", "config").out.splitlines()) == 8
+    assert len(meta("validate", "config").out.splitlines()) == 9
 
 
 def test_a_file_by_itself_is_judged_with_its_references(
