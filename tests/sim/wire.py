@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,6 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from ssmd import keys
 from ssmd import message as wire
 from ssmd.exchanges import EXCHANGES
-from ssmd.exchanges.base import Subscription
 from ssmd.message import Header
 from ssmd.sim.faults import Fault
 from ssmd.sim.server import SimOptions, Simulator
@@ -84,12 +83,6 @@ class Wire(WSListener):
         (plan,) = self.exchange.plan([channel], symbols)
         (command,) = self.exchange.subscribe(plan.subscriptions[0], number)
         self.say(command.frame)
-
-    def unsubscribe(self, channel: str, symbols: Sequence[str], number: int = 2) -> None:
-        wanted = Subscription(channel, tuple(symbols), self.exchange.plan([channel], symbols)[0]
-                              .subscriptions[0].depth)  # fmt: skip
-        for command in self.exchange.unsubscribe(wanted, number):
-            self.say(command.frame)
 
     async def next(self) -> Frame | None:
         """The next frame or pong; None where the connection ended."""
@@ -171,6 +164,14 @@ async def connected(sim: Simulator, exchange: str) -> AsyncIterator[Wire]:
     headers = EXCHANGES[exchange].handshake_headers(
         url, {"api_key": "k", "private_key": key()[0]}, time.time_ns() // 1_000_000
     )
+    async with connected_to(url, exchange, headers) as found:
+        yield found
+
+
+@asynccontextmanager
+async def connected_to(
+    url: str, exchange: str, headers: Mapping[str, str] | None = None
+) -> AsyncIterator[Wire]:
     transport, found = await ws_connect(
         lambda: Wire(exchange), url, extra_headers=headers, max_frame_size=1 << 26,
         enable_auto_pong=True,

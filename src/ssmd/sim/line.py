@@ -149,7 +149,7 @@ class Line(asyncio.Protocol):
             self._say(h11.Data(data=reply.body[: len(reply.body) // 2]))
             self.transport.close()
         elif reply.over_s:
-            self._trickle(reply.body, reply.over_s / _PIECES)
+            self._trickle(reply.body, reply.over_s)
         else:
             self._say(h11.Data(data=reply.body))
             self._say(h11.EndOfMessage())
@@ -157,9 +157,10 @@ class Line(asyncio.Protocol):
     def _say(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
         self.transport.write(self._http.send(event) or b"")
 
-    def _trickle(self, body: bytes, pause_s: float) -> None:
-        """Send a piece of the body at each turn."""
+    def _trickle(self, body: bytes, over_s: float) -> None:
+        """Send the body in pieces."""
         size = len(body) // _PIECES + 1
+        pause_s = over_s * size / (len(body) or 1)
 
         def go_on(start: int) -> None:
             if self.transport.is_closing():
