@@ -70,7 +70,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 @pytest.fixture
 def patience(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if value == "hang":
-        monkeypatch.setattr("ssmd.connect.rest.TIMEOUT_S", 1.0)
+        monkeypatch.setattr("ssmd.rest.TIMEOUT_S", 1.0)
 
 
 async def recorded(
