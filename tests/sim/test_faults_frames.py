@@ -6,80 +6,28 @@ heard of the same market without it.
 
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from hashlib import sha256
+from collections.abc import Sequence
 
 import pytest
 from picows import WSMsgType
 
-from sim.wire import BOOKS, SYMBOLS, Wire, connected, simulated
+from sim.frames import (
+    AFTER,
+    DELTA,
+    SPAN,
+    assert_told,
+    everywhere,
+    hashes,
+    hearing,
+    of_a_change,
+    place,
+    sound,
+    withheld,
+)
+from sim.wire import BOOKS, SYMBOLS, connected, simulated
 from ssmd import message as wire
 from ssmd.exchanges import EXCHANGES
-from ssmd.sim.faults import FAULTS, Fault
-from ssmd.sim.ledger import Ledger
-
-DELTA = {
-    "kalshi": "orderbook_delta",
-    "polymarket": "price_change",
-    "kraken": "book",
-    "kraken_futures": "book",
-}
-AFTER = 40
-"""So many changes of books pass before a fault acts."""
-SPAN = 300
-"""So many frames are looked at."""
-
-
-def everywhere(kind: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("exchange", sorted(FAULTS[kind].exchanges))
-
-
-def of_a_change(kind: str, exchange: str, value: str | None = None, **more: object) -> Fault:
-    fields = {"type": DELTA[exchange], "after": AFTER, "value": value, **more}
-    return Fault(kind=kind, exchange=exchange, **fields)  # type: ignore[arg-type]
-
-
-@asynccontextmanager
-async def hearing(
-    exchange: str, *faults: Fault, channel: str | None = None, symbols: Sequence[str] = ()
-) -> AsyncIterator[tuple[Wire, Ledger]]:
-    """A client of a market with these faults; at the end, the ledger is what it heard."""
-    async with simulated(exchange, *faults) as sim, connected(sim, exchange) as client:
-        client.subscribe(channel or BOOKS[exchange], symbols or SYMBOLS[exchange])
-        yield client, sim.ledger
-        (sent,) = sim.ledger.of(exchange)
-        hashes = [sha256(frame).hexdigest() for frame in client.heard]
-        assert hashes == [sent.sha256(n) for n in range(1, len(hashes) + 1)]
-
-
-async def sound(exchange: str, count: int = SPAN, **more: str) -> list[bytes]:
-    """The first frames of the market when nothing is wrong."""
-    async with hearing(exchange, **more) as (client, _):  # type: ignore[arg-type]
-        return await client.take(count)
-
-
-def place(exchange: str, frames: Sequence[bytes], type_: str | None = None) -> int:
-    """Where the fault acts: at the change after the first ``AFTER`` ones."""
-    wanted = type_ or DELTA[exchange]
-    found = [n for n, frame in enumerate(frames) if EXCHANGES[exchange].classify(frame).type
-             == wanted]  # fmt: skip
-    return found[AFTER]
-
-
-def assert_told(client: Wire, ledger: Ledger, kind: str, before: Sequence[bytes]) -> None:
-    """The ledger says what acted, and after which frame of the connection."""
-    (event, *_) = ledger.events
-    assert (event.fault, event.conn) == (kind, 1)
-    assert client.told(client.heard[: event.after_n]) == list(before)
-
-
-def withheld(ledger: Ledger) -> list[str]:
-    return [digest for _, digest in ledger.connections[0].withheld]
-
-
-def hashes(frames: Sequence[bytes]) -> list[str]:
-    return [sha256(frame).hexdigest() for frame in frames]
+from ssmd.sim.faults import Fault
 
 
 @everywhere("drop")
@@ -161,61 +109,6 @@ async def test_delay(exchange: str) -> None:
     assert got.index(late) == len(got) - 1 > k
     assert got[:-1] == expected[:k] + expected[k + 1 :]
     assert withheld(ledger) == []
-
-
-@everywhere("mute")
-async def test_mute(exchange: str) -> None:
-    symbol = SYMBOLS[exchange][0]
-    expected = await sound(exchange)
-    fault = of_a_change("mute", exchange, symbol=symbol)
-    own = [n for n, frame in enumerate(expected) if f'"{symbol}"'.encode() in frame]
-    last = [n for n in own if EXCHANGES[exchange].classify(expected[n]).type == DELTA[exchange]][
-        AFTER
-    ]
-    lost = [n for n in own if n > last]
-    left = [frame for n, frame in enumerate(expected) if n not in lost]
-    async with hearing(exchange, fault) as (client, ledger):
-        heard = await client.take(len(left))
-        assert numberless(heard) == numberless(left)
-        if exchange == "kalshi":
-            # As if the subscription were forgotten: what is not sent is not numbered.
-            assert seqs(heard) == list(range(1, len(seqs(heard)) + 1))
-        else:
-            assert heard == left
-        assert hashes([expected[n] for n in lost]) == withheld(ledger)[: len(lost)]
-        client.subscribe(BOOKS[exchange], [symbol], 2)
-        await _until_it_speaks_again(client, symbol)
-
-
-async def _until_it_speaks_again(client: Wire, symbol: str) -> None:
-    """A snapshot comes, and changes after it."""
-    found = 0
-    while found < 3:
-        (frame,) = await client.take(1)
-        found += client.header(frame).kind == "data" and f'"{symbol}"'.encode() in frame
-
-
-@everywhere("mute")
-async def test_mute_of_so_many_frames(exchange: str) -> None:
-    expected = await sound(exchange)
-    fault = of_a_change("mute", exchange, "3", symbol=SYMBOLS[exchange][0])
-    async with hearing(exchange, fault) as (client, ledger):
-        heard = await client.take(SPAN - 3)
-    assert len(withheld(ledger)) == 3
-    lost = [n for n, frame in enumerate(expected) if hashes([frame])[0] in withheld(ledger)]
-    assert numberless(heard) == numberless([f for n, f in enumerate(expected) if n not in lost])
-
-
-async def test_mute_takes_one_outcome_out_of_a_message_of_both() -> None:
-    yes, no = str(10**60), str(10**60 + 1)
-    fault = of_a_change("mute", "polymarket", symbol=no)
-    async with hearing("polymarket", fault, symbols=[yes, no]) as (client, ledger):
-        heard = await client.take(SPAN)
-    changes = [json.loads(frame)["price_changes"] for frame in heard if b"price_changes" in frame]
-    both, one = changes[: AFTER + 1], changes[AFTER + 1 :]
-    assert {tuple(change["asset_id"] for change in found) for found in both} == {(yes, no)}
-    assert {tuple(change["asset_id"] for change in found) for found in one} == {(yes,)}
-    assert len(withheld(ledger)) >= len(one)
 
 
 CAUSES = [("kalshi", None, "negative"), ("polymarket", None, "top"), ("polymarket", "hash", None),
@@ -357,11 +250,3 @@ async def test_a_fault_that_is_cleared_acts_no_more(exchange: str) -> None:
         sim.clear()
         await client.take(SPAN)
         assert sim.faults == []
-
-
-def seqs(frames: Sequence[bytes]) -> list[int]:
-    return [int(found[1]) for frame in frames if (found := re.search(rb'"seq":(\d+)', frame))]
-
-
-def numberless(frames: Sequence[bytes]) -> list[bytes]:
-    return [re.sub(rb'"seq":\d+', b"", frame) for frame in frames]

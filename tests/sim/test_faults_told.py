@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sim import test_faults_connections, test_faults_frames
+from sim import test_faults_connections, test_faults_frames, test_faults_mute
 from sim.wire import connected, simulated
 from ssmd.errors import ConfigError
 from ssmd.sim.faults import FAULTS, Fault, parse
@@ -85,7 +85,8 @@ def test_bad_words_are_refused_with_a_hint(text: str, says: str) -> None:
 
 
 def test_every_kind_is_seen_on_the_wire() -> None:
-    tried = {*dir(test_faults_frames), *dir(test_faults_connections)}
+    modules = (test_faults_frames, test_faults_mute, test_faults_connections)
+    tried = {name for module in modules for name in dir(module)}
     assert [kind for kind in FAULTS if kind != "rest" and f"test_{kind}" not in tried] == []
 
 

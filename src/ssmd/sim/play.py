@@ -5,7 +5,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from ssmd import message as wire
@@ -42,7 +41,7 @@ class Recording:
             raise NotFound(f"no recording {play.path}", hint="give a JSONL file, one frame a line")
         self.sample = sample = list(islice(self.frames(), _SAMPLE))
         """Its first frames."""
-        if not any(_is_json(frame) for frame in sample):
+        if not any(frame.lstrip()[:1] in (b"{", b"[") for frame in sample):
             raise ConfigError(f"{play.path} is no recording", hint="give JSONL, one frame a line")
         kinds = {self._exchange.classify(frame).kind for frame in sample}
         self.answers = not kinds & {"ack", "error"} if play.acks is None else play.acks
@@ -79,10 +78,3 @@ class Recording:
             stamps = [self._exchange.classify(element).ts_ns for element in elements]
             return max((stamp for stamp in stamps if stamp is not None), default=None)
         return self._exchange.classify(frame).ts_ns
-
-
-def _is_json(frame: bytes) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(frame), dict | list)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
