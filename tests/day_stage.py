@@ -17,6 +17,7 @@ from ssmd.archive.day import DayKeeper
 from ssmd.archive.feed import FeedArchive
 from ssmd.archive.verify import Summary, verify
 from ssmd.bus import Bus, EmbeddedServer
+from ssmd.bus.stream import request
 from ssmd.calendar import TradingDays
 from ssmd.config import Config, Rotation, Schedule, load
 from ssmd.dataset import Archive
@@ -60,6 +61,10 @@ class Stage:
 
     async def make_stream(self) -> None:
         await self.bus.ensure_stream(self.env, FEED, self.config.env.transport)
+
+    async def delete_stream(self) -> None:
+        """The stream with all that it holds: it reserves its bound on the disk."""
+        await request(self.bus._nc, f"STREAM.DELETE.{self.env}_{FEED}".upper())
 
     async def live(self, conn: str = "c1") -> None:
         """A connector connects, captures and says that it lives."""

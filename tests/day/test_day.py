@@ -126,8 +126,11 @@ def assert_one_open_at_a_time(days: list[Any]) -> None:
 async def staged(bus: Bus, root: Path, env: str, **schedule: Any) -> AsyncIterator[Stage]:
     stage = Stage(bus, configured(env, **schedule), root)
     await stage.make_stream()
-    async with stage.archiving():
-        yield stage
+    try:
+        async with stage.archiving():
+            yield stage
+    finally:  # thirty of them would not fit on a small disk
+        await stage.delete_stream()
 
 
 async def example(
