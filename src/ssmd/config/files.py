@@ -17,6 +17,8 @@ FOLDERS = {"feeds": "feed", "schemas": "schema", "environments": "environment"}
 LARGEST = 1_000_000
 """Nodes of a file: more can only come of aliases that multiply each other."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_DEEP = re.compile(r"[\[{](?:\s*[\[{]){99}")
+"""The parser takes a minute for thousands of these before it gives up."""
 _T = TypeVar("_T", Feed, Schema, Environment)
 
 
@@ -134,6 +136,8 @@ def parse(file: Path, text: str | None = None) -> Document:
     yaml.Constructor = Constructor
     try:
         text = file.read_text(encoding="utf-8") if text is None else text
+        if _DEEP.search(text):
+            raise RecursionError
         lines: dict[Place, int] = {}
         node = yaml.compose(text)
         if _size(node, {}) > LARGEST:
