@@ -199,6 +199,16 @@ def _zone(spec: Calendar | Schedule) -> Iterator[Problem]:
         yield Problem(("timezone",), text, "write it as America/New_York")
 
 
+def _calendar(calendar: Calendar) -> Iterator[Problem]:
+    yield from _zone(calendar)
+    for index, day in enumerate(calendar.holidays):
+        if day in calendar.holidays[:index]:
+            yield Problem(("holidays", index), f"{day} is listed twice")
+    if calendar.holidays and calendar.holiday_calendar != "custom":
+        text = f"the calendar {calendar.holiday_calendar} has holidays of its own"
+        yield Problem(("holidays",), text, "write holiday_calendar: custom, or leave them out")
+
+
 def _key(key: Key) -> Iterator[Problem]:
     fault = source_fault(key)
     if fault is not None:
@@ -236,7 +246,7 @@ RULES: dict[type[Struct], Callable[[Any], Iterator[Problem]]] = {
     Schema: _schema,
     SchemaVersion: _range,
     Endpoint: _endpoints,
-    Calendar: _zone,
+    Calendar: _calendar,
     Schedule: _zone,
     Key: _key,
     Transport: _transport,
