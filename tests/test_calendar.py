@@ -29,6 +29,7 @@ calendars = st.builds(
     holiday_calendar=st.sampled_from(["us_equity", "crypto_247", "custom"]),
     open_time=clocks,
     close_time=clocks,
+    holidays=st.lists(st.dates(date(1999, 1, 1), date(2030, 1, 1)), max_size=3),
 )
 moments = st.integers(0, 4_000_000_000).map(lambda s: s * NS_PER_S)
 
@@ -73,20 +74,6 @@ def test_days_tile_time(schedule: Schedule, calendar: Calendar, at_ns: int) -> N
 def test_a_day_of_new_york_is_as_long_as_it_is_there(date_: str, hours: int) -> None:
     found = day(date_, Schedule(timezone="America/New_York"), FEEDS["kraken"])
     assert found.end_ns - found.start_ns == hours * HOUR_NS
-
-
-@pytest.mark.parametrize("hours", [{}, {"open_time": "08:00", "close_time": "20:00"}])
-def test_a_custom_calendar_is_closed_on_its_holidays(hours: dict[str, str]) -> None:
-    closed = [date(2026, 12, 25), date(2026, 12, 26)]
-    calendar = Calendar(
-        timezone="America/New_York", holiday_calendar="custom", holidays=closed, **hours
-    )
-    days = TradingDays(Schedule(timezone="America/New_York"), with_calendar(calendar))
-    found = days.on(date(2026, 12, 25))
-    assert (found.sessions, found.holiday) == ((), "holiday")
-    assert days.on(date(2026, 12, 24)).holiday is None
-    assert days.after("2026-12-24").date == "2026-12-27"
-    assert len(days.on(date(2026, 12, 27)).sessions) == 1
 
 
 def test_a_date_that_its_zone_skipped_has_no_length() -> None:
@@ -150,6 +137,35 @@ def test_hours_that_are_given_are_kept() -> None:
     calendar = Calendar(timezone="Asia/Tokyo", open_time="09:00", close_time="15:30")
     found = day("2026-11-23", Schedule(), with_calendar(calendar))
     assert found.sessions == ((ns("2026-11-23T00:00"), ns("2026-11-23T06:30")),)
+
+
+def test_custom_calendars_have_the_holidays_that_they_list() -> None:
+    christmas = date(2026, 12, 25)
+    always = with_calendar(Calendar(holiday_calendar="custom", holidays=[christmas]))
+    found = day("2026-12-25", Schedule(), always)
+    assert (found.sessions, found.holiday) == ((), "holiday")
+    assert not found.is_open(found.start_ns)
+    assert TradingDays(Schedule(), always).after("2026-12-24").date == "2026-12-26"
+    for open_date in ("2026-12-24", "2026-12-26"):
+        found = day(open_date, Schedule(), always)
+        assert found.sessions == ((found.start_ns, found.end_ns),)
+        assert found.holiday is None
+    hours = Calendar(
+        holiday_calendar="custom", open_time="09:00", close_time="17:00", holidays=[christmas]
+    )
+    assert day("2026-12-25", Schedule(), with_calendar(hours)).sessions == ()
+    assert len(day("2026-12-26", Schedule(), with_calendar(hours)).sessions) == 1
+
+
+def test_a_holiday_is_a_date_where_the_exchange_is() -> None:
+    calendar = Calendar(
+        timezone="America/New_York", holiday_calendar="custom", holidays=[date(2026, 12, 25)]
+    )
+    begins, ends = ns("2026-12-25T05:00"), ns("2026-12-26T05:00")
+    before = day("2026-12-25", Schedule(), with_calendar(calendar))
+    after = day("2026-12-26", Schedule(), with_calendar(calendar))
+    assert before.sessions == ((before.start_ns, begins),)
+    assert after.sessions == ((ends, after.end_ns),)
 
 
 def test_utc_dates_of_a_span() -> None:

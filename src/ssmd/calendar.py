@@ -122,19 +122,27 @@ def utc_dates(start_ns: int, end_ns: int) -> list[str]:
 def _sessions(calendar: Calendar, start_ns: int, end_ns: int) -> Iterator[Span]:
     """The exchange's hours of the local dates that the span touches, cut to the span."""
     hours = calendar.open_time, calendar.close_time
-    holidays = calendar.holiday_calendar == "us_equity" or calendar.holidays
-    if hours == (None, None) and not holidays:
+    always = calendar.holiday_calendar != "us_equity" and not calendar.holidays
+    if hours == (None, None) and always:
         if end_ns > start_ns:
             yield start_ns, end_ns
         return
     zone = ZoneInfo(calendar.timezone)
     day = datetime.fromtimestamp(start_ns // NS_PER_S, zone).date() - timedelta(days=1)
     last = datetime.fromtimestamp(end_ns // NS_PER_S, zone).date()
+    held: Span | None = None
     while day <= last:
         for first_ns, last_ns in _hours(calendar, day, zone):
-            if first_ns < end_ns and last_ns > start_ns:
-                yield max(first_ns, start_ns), min(last_ns, end_ns)
+            if first_ns >= end_ns or last_ns <= start_ns:
+                continue
+            first_ns, last_ns = max(first_ns, start_ns), min(last_ns, end_ns)
+            if held is not None and held[1] < first_ns:
+                yield held
+                held = None
+            held = (held[0] if held else first_ns), last_ns
         day += timedelta(days=1)
+    if held is not None:
+        yield held
 
 
 def _hours(calendar: Calendar, day: date, zone: ZoneInfo) -> Iterator[Span]:
@@ -153,7 +161,7 @@ def _hours(calendar: Calendar, day: date, zone: ZoneInfo) -> Iterator[Span]:
 def _holiday(calendar: Calendar, day: date) -> tuple[str | None, bool]:
     """Its name, and whether the exchange opens for half of it."""
     if calendar.holiday_calendar != "us_equity":
-        return "holiday" if day in calendar.holidays else None, False
+        return ("holiday" if day in calendar.holidays else None), False
     closed, half = (_nyse(category).get(day) for category in ("public", "half_day"))
     return closed or half, closed is None and half is not None
 

@@ -89,6 +89,17 @@ BAD = [
     ("wss://ws.kraken.com/v2", "ws.kraken.com", "kraken.yaml:11", "no URL", "correct"),
     ('"09:30"', "9h30", "kraken.yaml:14", "HH:MM", "correct"),
     ("timezone: UTC", "timezone: Amerika/X", "kraken.yaml:13", "'Amerika/X'", "America/New_York"),
+    ("open_time", "holidays: [2026-12-25]\n  open_time", "kraken.yaml:14", "of its own", "custom"),
+    (
+        "open_time",
+        "holiday_calendar: custom\n  holidays:\n  - 2026-12-25\n  - 25.12.2026\n  open_time",
+        "kraken.yaml:17", "holidays[1]", "correct",
+    ),
+    (
+        "open_time",
+        "holiday_calendar: custom\n  holidays:\n  - 2026-12-25\n  - 2026-12-25\n  open_time",
+        "kraken.yaml:17", "2026-12-25 is listed twice", "correct",
+    ),
     ("name: kraken", "name: krakn", "kraken.yaml:1", "'krakn'", "correct"),
     ("  open_time", "  timezone", "kraken.yaml:14", "twice", "correct"),
     ("[BTC/USD]", "[BTC/USD", "kraken.yaml:6", "expected", "correct"),

@@ -98,7 +98,8 @@ BROKEN = [
     (b"a: 1\na: 2\n", "kraken.yaml:2: error: a key is given twice"),
     (b"name: kraken\n\ttype: x\n", "kraken.yaml:2: error: "),
     (b"a: *b\n", "kraken.yaml:1: error: "),
-    (b"name: \xff\xfe", "kraken.yaml: is not YAML"), (b"\x00", "kraken.yaml: is not YAML"),
+    (b"name: kraken\ntype: \xff\xfe", "kraken.yaml:2: error: is not UTF-8 text"),
+    (b"name: kraken\n\x00", "kraken.yaml:2: error: holds a character that YAML does not allow"),
     (b"--- 1\n--- 2\n", "kraken.yaml"), (b"!!python/object:os.system x", "kraken.yaml:1: error: "),
     (b"a: " * 3000, "kraken.yaml"), (b"[" * 5000, "is nested too deeply"),
     (b"? [a]\n: b\n", "kraken.yaml"), (b"a: &a [*a]\n", "its aliases make it endless"),
@@ -122,10 +123,36 @@ def test_yaml_of_every_wrong_kind_is_told_and_left_alone(
     for words in (
         ["feed", "update", "kraken", "--rate-limit", "2"], ["feed", "show", "kraken"],
         ["feed", "add-version", "kraken", "--effective-from", "2027-01-01"],
-        ["feed", "add-location", "kraken", "--site", "x", "--type", "cloud"], ["feed", "list"],
+        ["feed", "add-location", "kraken", "--site", "x", "--type", "cloud"],
         ["feed", "update", "kraken", "--clear", "depth"],
     ):  # fmt: skip
         assert "kraken" in refused(*words).err
+    listed = meta("feed", "list", "-q", code=1)
+    assert listed.out.split() == ["kalshi", "kraken-futures", "polymarket"]
+    assert listed.err.startswith("Error: ")
+    assert FEED in listed.err
+
+
+@pytest.mark.parametrize(
+    ("kind", "folder", "bad", "left"),
+    [
+        ("feed", "feeds", ["kraken", "polymarket"], {"kalshi", "kraken-futures"}),
+        ("env", "environments", ["demo"], {"live"}),
+        ("schema", "schemas", ["message"], {"record"}),
+    ],
+)
+def test_a_list_goes_on_past_what_cannot_be_read(
+    kind: str, folder: str, bad: list[str], left: set[str], meta: Run, config: Path
+) -> None:
+    for name in bad:
+        file = config / folder / f"{name}.yaml"
+        file.write_text(file.read_text() + "nonsense: 1\n")
+    said = meta(kind, "list", "--json", code=1)
+    assert {one["name"] for one in said.json} == left
+    for name in bad:
+        assert f"config/{folder}/{name}.yaml:" in said.err
+        assert "unknown key 'nonsense'" in said.err
+    assert "\nTry: correct" in said.err or "\nTry: one of" in said.err
 
 
 def test_what_was_wrong_before_does_not_keep_an_edit_from_mending(meta: Run, config: Path) -> None:

@@ -199,11 +199,14 @@ def _zone(spec: Calendar | Schedule) -> Iterator[Problem]:
         yield Problem(("timezone",), text, "write it as America/New_York")
 
 
-def _calendar(spec: Calendar) -> Iterator[Problem]:
-    yield from _zone(spec)
-    if spec.holidays and spec.holiday_calendar != "custom":
-        text = f"holidays: {spec.holiday_calendar} has its own"
-        yield Problem(("holidays",), text, "set holiday_calendar: custom")
+def _calendar(calendar: Calendar) -> Iterator[Problem]:
+    yield from _zone(calendar)
+    for index, day in enumerate(calendar.holidays):
+        if day in calendar.holidays[:index]:
+            yield Problem(("holidays", index), f"{day} is listed twice")
+    if calendar.holidays and calendar.holiday_calendar != "custom":
+        text = f"the calendar {calendar.holiday_calendar} has holidays of its own"
+        yield Problem(("holidays",), text, "write holiday_calendar: custom, or leave them out")
 
 
 def _key(key: Key) -> Iterator[Problem]:

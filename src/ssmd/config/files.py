@@ -127,6 +127,7 @@ def parse(file: Path, text: str | None = None) -> Document:
     from ruamel.yaml import YAML
     from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.reader import ReaderError
 
     class Constructor(SafeConstructor):
         """Leaves dates as text: what reads them into a Struct tells where a bad one is."""
@@ -152,6 +153,13 @@ def parse(file: Path, text: str | None = None) -> Document:
         raise ConfigError(
             f"{file}:{mark.line + 1 if mark else 1}: {what}", hint=f"correct {file}"
         ) from None
+    except UnicodeDecodeError as error:
+        at = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{file}:{at}: is not UTF-8 text", hint=f"correct {file}") from None
+    except ReaderError as error:
+        at = (text or "").count("\n", 0, error.position) + 1
+        what = "holds a character that YAML does not allow"
+        raise ConfigError(f"{file}:{at}: {what}", hint=f"correct {file}") from None
     except (YAMLError, ValueError, RecursionError) as error:
         reason = "is nested too deeply" if isinstance(error, RecursionError) else "is not YAML"
         raise ConfigError(f"{file}: {reason}", hint=f"correct {file}") from None

@@ -60,7 +60,7 @@ class Calendar(Spec, kw_only=True, frozen=True):
     open_time: Clock | None = None
     close_time: Clock | None = None
     holidays: Sequence[date] = ()
-    """Days of a ``custom`` calendar, in its time zone, on which nothing opens."""
+    """Local dates on which a ``custom`` exchange is closed."""
 
 
 class Instruments(Spec, kw_only=True, frozen=True):

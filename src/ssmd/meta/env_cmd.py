@@ -5,9 +5,10 @@ from typing import Any
 import click
 
 from ssmd import show
-from ssmd.config import Environment, names, read
+from ssmd.config import Environment, read
 from ssmd.meta.fields import shown
 from ssmd.meta.options import Desk, command, facts, pairs
+from ssmd.meta.readable import readable
 from ssmd.meta.validation import feed_names
 
 
@@ -15,10 +16,7 @@ from ssmd.meta.validation import feed_names
 @command
 def list_(desk: Desk) -> None:
     """All environments: feeds, schema, transport; with -v also storage and what they are for."""
-    envs = [
-        read(desk.root, "environments", name, Environment)
-        for name in names(desk.root, "environments")
-    ]
+    envs, unreadable = readable(desk.root, "environments", Environment)
     head = ["NAME", "FEED", "SCHEMA", "TRANSPORT"] + ["STORAGE", "DESCRIPTION"] * desk.verbose
     rows = [
         [env.name, ", ".join(feed_names(env)), env.schema, env.transport.type]
@@ -26,6 +24,7 @@ def list_(desk: Desk) -> None:
         for env in envs
     ]
     desk.rows(head, rows, [shown(facts(env)) for env in envs])
+    unreadable.tell()
 
 
 @click.command(name="show")

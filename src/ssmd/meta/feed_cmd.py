@@ -6,9 +6,10 @@ from typing import Any
 import click
 
 from ssmd import show
-from ssmd.config import Environment, Feed, FeedVersion, names, read
-from ssmd.errors import NotFound, SsmdError
+from ssmd.config import Environment, Feed, FeedVersion, read
+from ssmd.errors import NotFound
 from ssmd.meta.options import Date, Desk, command, facts, pairs
+from ssmd.meta.readable import readable
 from ssmd.meta.validation import feed_names
 
 STATUSES = click.Choice(["active", "deprecated", "disabled"])
@@ -19,7 +20,7 @@ STATUSES = click.Choice(["active", "deprecated", "disabled"])
 @command
 def list_(desk: Desk, status: str | None) -> None:
     """All feeds: name, type, status, versions; with -v also exchange and environments."""
-    feeds = [read(desk.root, "feeds", name, Feed) for name in names(desk.root, "feeds")]
+    feeds, unreadable = readable(desk.root, "feeds", Feed)
     feeds = [feed for feed in feeds if status in (None, feed.status)]
     head = ["NAME", "TYPE", "STATUS", "VERSIONS"] + ["EXCHANGE", "ENVIRONMENTS"] * desk.verbose
     rows = []
@@ -28,6 +29,7 @@ def list_(desk: Desk, status: str | None) -> None:
         more = [feed.exchange or feed.name, ", ".join(users(desk, feed.name)) or "–"]
         rows.append(row + more * desk.verbose)
     desk.rows(head, rows, [facts(feed) for feed in feeds])
+    unreadable.tell()
 
 
 @click.command(name="show")
@@ -79,6 +81,7 @@ def _rows(desk: Desk, feed: Feed, version: FeedVersion) -> list[tuple[str, Any]]
         ("Order book", "yes" if version.supports_orderbook else "no"),
         ("Trades", "yes" if version.supports_trades else "no"),
         ("Calendar", f"{calendar.timezone}, {calendar.holiday_calendar}{hours}"),
+        ("Holidays", ", ".join(map(str, calendar.holidays))),
         ("Locations", "; ".join(_location(one) for one in feed.capture_locations)),
     ]
 
@@ -90,12 +93,5 @@ def _location(location: Any) -> str:
 
 def users(desk: Desk, feed: str) -> list[str]:
     """The environments that name a feed; those that cannot be read are for ``validate``."""
-    found = []
-    for name in names(desk.root, "environments"):
-        try:
-            environment = read(desk.root, "environments", name, Environment)
-        except SsmdError:
-            continue
-        if feed in feed_names(environment):
-            found.append(name)
-    return found
+    environments, _ = readable(desk.root, "environments", Environment)
+    return [one.name for one in environments if feed in feed_names(one)]

@@ -6,9 +6,10 @@ from typing import Any
 import click
 
 from ssmd import show
-from ssmd.config import Environment, Schema, SchemaVersion, names, read
-from ssmd.errors import NotFound, SsmdError
+from ssmd.config import Environment, Schema, SchemaVersion, read
+from ssmd.errors import NotFound
 from ssmd.meta.options import Desk, command, facts, pairs
+from ssmd.meta.readable import readable
 from ssmd.meta.validation import definition, digest
 
 STATUSES = click.Choice(["draft", "active", "deprecated"])
@@ -21,8 +22,9 @@ def list_(desk: Desk, status: str | None) -> None:
     """All versions of all schemas; with -v also who produces them."""
     head = ["NAME", "VERSION", "FORMAT", "STATUS", "EFFECTIVE"] + ["ENVIRONMENTS"] * desk.verbose
     rows, content = [], []
-    for name in names(desk.root, "schemas"):
-        schema = read(desk.root, "schemas", name, Schema)
+    schemas, unreadable = readable(desk.root, "schemas", Schema)
+    for schema in schemas:
+        name = schema.name
         for version in schema.versions:
             if status not in (None, version.status):
                 continue
@@ -35,6 +37,7 @@ def list_(desk: Desk, status: str | None) -> None:
                 {"name": name, "format": schema.format, **facts(version), "environments": used}
             )
     desk.rows(head, rows, content)
+    unreadable.tell()
 
 
 @click.command(name="show")
@@ -93,12 +96,5 @@ def matches(file: Path, version: SchemaVersion) -> bool | None:
 
 def users(desk: Desk, reference: str) -> list[str]:
     """The environments that produce a version; those that cannot be read are for ``validate``."""
-    found = []
-    for name in names(desk.root, "environments"):
-        try:
-            environment = read(desk.root, "environments", name, Environment)
-        except SsmdError:
-            continue
-        if environment.schema == reference:
-            found.append(name)
-    return found
+    environments, _ = readable(desk.root, "environments", Environment)
+    return [one.name for one in environments if one.schema == reference]
