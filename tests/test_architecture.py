@@ -14,8 +14,8 @@ RANKS = {
     "message": 1, "instrument": 1, "config": 1, "book": 1.5, "apikey": 1, "keys": 3,
     "exchanges": 2, "calendar": 2.5, "store": 3, "bus": 3, "runtime": 2,
     "security": 1.5, "refusal": 2, "rest": 3, "instruments": 4.5,
-    "fields": 2, "dataset": 4, "day": 4, "place": 4.5, "quality": 4.5, "quality_shown": 4.6,
-    "builders": 1, "observed": 4.5, "query": 4.7,
+    "fields": 2, "dataset": 4, "span": 4.2, "day": 4, "place": 4.5, "quality": 4.5,
+    "quality_shown": 4.6, "builders": 1, "observed": 4.5, "query": 4.7,
     "connect": 5, "archive": 5, "serve": 5, "meta": 5, "sim": 5, "up": 5,
     "cli": 6, "__main__": 7, "": 0,
 }  # fmt: skip

@@ -255,8 +255,7 @@ class _Feed:
             return False
         for line, text in zip(lines, texts, strict=True):
             self._follow(path, counted, line, text)
-        first = lines[0]
-        counted.block(offset, length, first.nats_seq, len(lines), first.recv_ns)
+        counted.block(offset, length, lines)
         return True
 
     def _follow(self, path: Path, counted: Tally, line: Line, text: bytes) -> None:
@@ -276,6 +275,7 @@ class _Feed:
     def _entry(self, path: Path, entry: File, found: File) -> bool:
         """Compare what the manifest says of a segment with what it is."""
         found.chain = entry.chain
+        found.blocks = segment.as_told(found.blocks, entry.blocks)
         if found == entry:
             return True
         if found.sha256 != entry.sha256:

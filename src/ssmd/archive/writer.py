@@ -8,6 +8,7 @@ resend beyond JetStream's duplicate window) is recognised by stream sequence and
 
 import logging
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from ssmd.message import Capture, Message
 from ssmd.runtime import writable
 from ssmd.store import manifest as manifests
 from ssmd.store import segment, tally
-from ssmd.store.header import About
+from ssmd.store.header import About, Contents
 from ssmd.store.manifest import DUPLICATE, Manifest, Range
 from ssmd.store.segment import SUFFIX, SegmentFile
 from ssmd.store.tally import FOREIGN, NS_PER_S, Tally
@@ -189,19 +190,19 @@ class Writer:
         some = self._buffer[:count]
         offset = self._file.size
         about = None if offset else self.about
-        member = segment.compress(b"".join([line for line, _ in some]), about)
+        captures = [capture for _, capture in some]
+        lines = b"".join([line for line, _ in some])
+        member = segment.compress(lines, about, _holds(captures))
         self._file.append(member)
         counted = self._tally
         gaps = len(counted.gaps) + len(counted.holes)
         for line, capture in some:
             counted.line(capture, line[:-1])
-        first = some[0][1]
-        counted.block(offset, len(member), first.nats_seq, count, first.recv_ns)
+        counted.block(offset, len(member), captures)
         self.gaps += len(counted.gaps) + len(counted.holes) - gaps
         self.messages += count
-        size = sum(len(line) for line, _ in some)
-        self.bytes += size
-        self._buffered -= size
+        self.bytes += len(lines)
+        self._buffered -= len(lines)
         self.last_recv_ns = some[-1][1].recv_ns
         del self._buffer[:count]
 
@@ -263,6 +264,12 @@ def _capture(line: bytes) -> Capture | None:
     except ContractError:
         return None
     return capture if 0 <= capture.recv_ns < LATEST_NS else None
+
+
+def _holds(captures: Sequence[Capture]) -> Contents:
+    low_ns, high_ns = tally.times(captures)
+    first, last = captures[0].nats_seq, captures[-1].nats_seq
+    return Contents(0, len(captures), first, last, low_ns, high_ns)
 
 
 def _name(folder: Path, day: int, first: Capture) -> str:

@@ -3,20 +3,11 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from msgspec import Struct
-
 from ssmd.dataset import Day, Piece
 from ssmd.errors import ContractError
 from ssmd.message import decode_capture
 from ssmd.query.scope import Scope
-
-
-class Hole(Struct, frozen=True):
-    """What could not be read, and is not in the answers."""
-
-    feed: str
-    date: str
-    what: str
+from ssmd.span import Hole
 
 
 def lines(

@@ -1,16 +1,15 @@
 """What a query is about."""
 
-from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
 
+from ssmd import span
 from ssmd.message import decode_capture
 from ssmd.query.tables import FACTS, TABLES
+from ssmd.span import FOREVER_NS, NS_PER_DAY
 
 VIEWS: Final = (*TABLES, "bars", "instruments", *FACTS)
-FOREVER_NS: Final = 2**63 - 1
-NS_PER_DAY: Final = 86_400 * 10**9
 
 
 class Scope(Struct, frozen=True, kw_only=True):
@@ -27,18 +26,13 @@ class Scope(Struct, frozen=True, kw_only=True):
     def may_hold(self, date: str) -> bool:
         """Whether the folder of a day can hold messages of the scope: those of a day are there or,
         where they came late, in the next one."""
-        first = _day_ns(date)
-        return first - NS_PER_DAY < self.end_ns and first + NS_PER_DAY > self.start_ns
+        return span.may_hold(date, self.start_ns, self.end_ns)
 
     def covers(self, date: str) -> bool:
         """Whether the day itself is in the scope's time, or a part of it."""
-        first = _day_ns(date)
+        first = span.day_ns(date)
         return first < self.end_ns and first + NS_PER_DAY > self.start_ns
 
     def wants(self, line: bytes) -> bool:
         """Whether a message's own symbol is asked for. Raises ContractError for no message."""
         return self.symbols is None or decode_capture(line).sym in self.symbols
-
-
-def _day_ns(date: str) -> int:
-    return int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp()) * 10**9

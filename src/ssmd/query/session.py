@@ -14,10 +14,11 @@ from ssmd.dataset import Archive, Day, types_of
 from ssmd.errors import ContractError, NotFound
 from ssmd.query import bars, engine, facts, parquet
 from ssmd.query.engine import Connection, Loader, Relation
-from ssmd.query.reading import Hole, lines
+from ssmd.query.reading import lines
 from ssmd.query.rows import Rows
 from ssmd.query.scope import VIEWS, Scope
 from ssmd.query.tables import FACTS, TABLES, order
+from ssmd.span import Hole
 from ssmd.store.manifest import Manifest
 
 _INSTRUMENTS: Final = """

@@ -13,12 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import msgspec
 from isal import isal_zlib
 from msgspec import Struct
 
 from ssmd.errors import CorruptArchive
 from ssmd.store import header
-from ssmd.store.header import LEVEL, About
+from ssmd.store.header import LEVEL, About, Contents
 
 PART: Final = ".part"
 SUFFIX: Final = ".jsonl.gz"
@@ -30,19 +31,29 @@ _DAMAGED: Any = (isal_zlib.error, zlib.error)
 
 
 class Block(Struct, frozen=True, array_like=True):
-    """One gzip member: where it is in the file and what it starts with."""
+    """One gzip member: where it is in the file and what it holds."""
 
     offset: int
     length: int
     first_seq: int
     records: int
     first_recv_ns: int
+    low_ns: int = 0
+    high_ns: int = 0
+    """Earliest and latest receive time; 0 where an earlier version did not tell."""
 
 
-def compress(lines: bytes, about: About | None = None) -> bytes:
+def as_told(found: list[Block], told: list[Block]) -> list[Block]:
+    """As the version would have told them that told the others."""
+    if any(block.high_ns for block in told):
+        return found
+    return [msgspec.structs.replace(block, low_ns=0, high_ns=0) for block in found]
+
+
+def compress(lines: bytes, about: About | None = None, holds: Contents | None = None) -> bytes:
     """One complete gzip member; the first of a segment says what the segment is about."""
-    if about is not None:
-        return header.member(lines, about)
+    if about is not None or holds is not None:
+        return header.member(lines, about, holds)
     packer = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, GZIP)
     return bytes(packer.compress(lines) + packer.flush())
 
@@ -190,6 +201,16 @@ def lines(path: Path, *, start: int = 0) -> Iterator[bytes]:
         yield from content[:-1].split(b"\n")
     if not path.name.endswith(PART) and end != path.stat().st_size:
         raise CorruptArchive(f"{path} is damaged at byte {end}", hint="see `ssmd archive verify`")
+
+
+def unpack(packed: bytes) -> bytes | None:
+    """What one member holds; None where it is damaged, or more or less than one."""
+    unpacker = isal_zlib.decompressobj(GZIP)
+    try:
+        content = bytes(unpacker.decompress(packed))
+    except _DAMAGED:
+        return None
+    return content if unpacker.eof and not unpacker.unused_data else None
 
 
 def read(path: Path, offset: int, length: int) -> bytes:

@@ -1,6 +1,6 @@
 """From lines to a manifest: counting a segment, and making a day's manifest from its segments."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
@@ -125,8 +125,19 @@ class Tally:
                 _seen_open(frames, capture.recv_ns)
                 frames.checks.clock(counts)
 
-    def block(self, offset: int, length: int, first_seq: int, records: int, recv_ns: int) -> None:
-        self.blocks.append(Block(offset, length, first_seq, records, recv_ns))
+    def block(self, offset: int, length: int, captures: Sequence[Capture]) -> None:
+        """The lines that were counted were those of one member."""
+        low_ns, high_ns = times(captures)
+        first = captures[0]
+        self.blocks.append(
+            Block(offset, length, first.nats_seq, len(captures), first.recv_ns, low_ns, high_ns)
+        )
+
+
+def times(captures: Sequence[Capture]) -> tuple[int, int]:
+    """The earliest and the latest receive time."""
+    received = [capture.recv_ns for capture in captures]
+    return min(received), max(received)
 
 
 def _seen_open(frames: Range, recv_ns: int) -> None:
@@ -184,8 +195,7 @@ def member(tally: Tally, offset: int, length: int, content: bytes) -> bool:
         return False
     for capture, line in zip(captures, lines, strict=True):
         tally.line(capture, line)
-    first = captures[0]
-    tally.block(offset, length, first.nats_seq, len(captures), first.recv_ns)
+    tally.block(offset, length, captures)
     return True
 
 

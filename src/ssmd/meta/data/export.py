@@ -10,7 +10,8 @@ from ssmd.dataset import types_of
 from ssmd.errors import NotFound
 from ssmd.meta.data.where import DateOrTime, Where, day_of, moment_ns, place, where
 from ssmd.query import facts, parquet
-from ssmd.query.scope import FOREVER_NS, VIEWS, Scope
+from ssmd.query.scope import VIEWS, Scope
+from ssmd.span import FOREVER_NS
 
 FORMATS = ("parquet", "csv", "ndjson", "arrow")
 

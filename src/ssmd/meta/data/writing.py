@@ -16,9 +16,9 @@ from ssmd.errors import Conflict, ContractError, StorageError
 from ssmd.meta.data.where import Where
 from ssmd.query import engine, plain, reading
 from ssmd.query.engine import Connection, Relation
-from ssmd.query.reading import Hole
 from ssmd.query.scope import VIEWS, Scope
 from ssmd.query.session import opened
+from ssmd.span import Hole
 
 _encode = msgspec.json.Encoder().encode
 
