@@ -39,7 +39,8 @@ ENDPOINTS = {
     "/health": Case("/health", open=True),
     "/ready": Case("/ready", open=True),
     "/metrics": Case("/metrics", open=True, json=False),
-    "/v1/feeds": Case("/v1/feeds"),
+    "/openapi.json": Case("/openapi.json", open=True),
+    "/v1/feeds": Case("/v1/feeds", bad=("/v1/feeds?feed=kalshi",)),
     "/builders": Case("/builders"),
     **{
         f"/v1/{name}": Case(
@@ -56,6 +57,8 @@ ENDPOINTS = {
                     "cursor=%00",
                     f"symbol={'a' * 257}",
                     "symbol=a%0d%0ab",
+                    "symbl=a",
+                    "limit=1&limit=2",
                 )
             ),
             unknown=(f"/v1/{name}?feed=nope",),
