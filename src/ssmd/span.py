@@ -5,7 +5,7 @@ A message lies in the folder of the day of its receipt or, where it came late, o
 cannot be read is told as a ``Hole``, where it is, and the rest goes on.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import BinaryIO, Final, NamedTuple
@@ -111,7 +111,7 @@ class Span:
         for chunk in self.chunks():
             yield from chunk.lines[:-1].split(b"\n")
 
-    def chunks(self) -> Iterator[Chunk]:
+    def chunks(self) -> Generator[Chunk, None, None]:
         """In order, none without lines; holds one member at a time, and its file open.
 
         Asked for again, it gives what was archived since.

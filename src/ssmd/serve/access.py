@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from ssmd.apikey import ApiKey
 from ssmd.serve.answers import Forbidden
@@ -51,5 +51,5 @@ class Access:
         return day
 
 
-def access_of(request: Request) -> Access:
+def access_of(request: HTTPConnection) -> Access:
     return Access(request.scope.get(KEY))

@@ -14,6 +14,7 @@ from ssmd.bus import Bus, EmbeddedServer
 from ssmd.config import Transport
 from ssmd.errors import BusError, SsmdError
 from ssmd.message import Capture
+from ssmd.span import Place
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,32 @@ class Tail:
                 # What is no message of ours the archiver wraps: not its form yet, so not shown.
                 with contextlib.suppress(SsmdError):
                     yield message.decode_capture(line), line
+
+    async def after(
+        self, feed: str, place: Place
+    ) -> AsyncGenerator[tuple[Capture, bytes, Place], None]:
+        """Stored messages after a place in the archive, each as the archive will hold it, with its
+        own place. Raises BusError where NATS cannot be reached, has no stream of the feed, or no
+        longer holds what comes next."""
+        connection = await self.connection()
+        name = message.stream_name(self._env, feed)
+        facts = await connection.stream_facts(name)
+        same = place.created in ("", facts.created) and place.seq <= facts.last_seq
+        known = place.seq if same else 0
+        if facts.last_seq > known:
+            subjects = message.feed_subjects(self._env, feed)
+            stored = connection.messages(name, subjects, start_seq=known + 1)
+            async with contextlib.aclosing(stored):
+                async for delivery in stored:
+                    line = message.archive_line(delivery.nats_seq, delivery.payload)[:-1]
+                    with contextlib.suppress(SsmdError):
+                        capture = message.decode_capture(line)
+                        at = Place(place.date, facts.created, delivery.nats_seq)
+                        yield capture, line, at
+        if same and known and facts.first_seq > known + 1:
+            raise BusError(
+                f"messages {known + 1} to {facts.first_seq - 1} are neither archived nor on the bus"
+            )
 
     async def connection(self) -> Bus:
         """The one connection of this process. Raises BusError where NATS cannot be reached."""

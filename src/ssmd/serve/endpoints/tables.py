@@ -3,9 +3,7 @@
 import base64
 import csv
 import io
-import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -17,6 +15,7 @@ from starlette.routing import Route
 from ssmd.errors import ConfigError
 from ssmd.serve.access import access_of
 from ssmd.serve.answers import BadRequest, Deadline, answer
+from ssmd.serve.bounds import span_of
 from ssmd.serve.context import Context, context_of
 from ssmd.serve.describe import describe
 from ssmd.serve.params import FEEDS, FROM, INTERVAL, SYMBOLS, TO, Param, choice, limit
@@ -86,10 +85,7 @@ def wanted_of(request: Request) -> Wanted:
     symbols = SYMBOLS.all_of(request)
     if len(symbols) > MAX_SYMBOLS:
         raise BadRequest(f"more than {MAX_SYMBOLS} symbols", hint="ask in several requests")
-    first, last = access.bounds()
-    since, until = FROM.of(request), TO.of(request)
-    start_ns = max(_today_ns() if since is None else since, _day_ns(first, 0))
-    end_ns = min(time.time_ns() if until is None else until, _day_ns(last, 1))
+    start_ns, end_ns = span_of(request, FROM.of(request), TO.of(request))
     return Wanted(
         table=name,
         feeds=feeds or tuple(access.feeds(context.archive.feeds())),
@@ -196,18 +192,6 @@ FORMATS: Final = {"json": _json, "ndjson": _ndjson, "csv": _csv}
 
 
 # --- parameters -----------------------------------------------------------------------------------
-
-
-def _today_ns() -> int:
-    return time.time_ns() // (86_400 * 10**9) * 86_400 * 10**9
-
-
-def _day_ns(day: str | None, after: int) -> int:
-    """When a day begins (or, ``after`` 1, is over); without one, no bound."""
-    if day is None:
-        return 2**63 - 1 if after else 0
-    start = datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC)
-    return (int(start.timestamp()) + after * 86_400) * 10**9
 
 
 def _cursor(text: str, _: str) -> tuple[Any, ...] | None:
