@@ -55,7 +55,7 @@ async def client(root: Path) -> AsyncIterator[Client]:
 
 async def stream(client: Client, path: str, **headers: str) -> tuple[list[Any], dict[str, Any]]:
     """The lines of a stream, and its end."""
-    async with client.get(path, headers=headers) as answer:
+    async with client.get(f"{path}&format=ndjson", headers=headers) as answer:
         assert answer.status == 200, await answer.text()
         assert answer.content_type == "application/x-ndjson"
         *lines, last = (json.loads(line) for line in (await answer.read()).splitlines())
@@ -63,14 +63,14 @@ async def stream(client: Client, path: str, **headers: str) -> tuple[list[Any], 
     return lines, last["_end"]
 
 
-async def pages(client: Client, path: str, name: str) -> list[Any]:
+async def pages(client: Client, path: str) -> list[Any]:
     found: list[Any] = []
     cursor = ""
     while True:
         async with client.get(path + cursor) as answer:
             assert answer.status == 200, await answer.text()
             page = await answer.json()
-        found += page[name]
+        found += page["rows"]
         if page["next"] is None:
             return found
         cursor = f"&cursor={page['next']}"
@@ -98,8 +98,10 @@ async def test_a_stream_is_the_archive_as_it_lies(client: Client, root: Path) ->
 
 
 async def test_gzip_is_the_same(client: Client) -> None:
-    path = f"/v1/messages?{FROM}&feed=kalshi"
-    plain, _ = await stream(client, path, **{"Accept-Encoding": "identity"})
+    path = f"/v1/messages?{FROM}&feed=kalshi&format=ndjson"
+    plain, _ = await stream(
+        client, path.replace("&format=ndjson", ""), **{"Accept-Encoding": "identity"}
+    )
     async with client.get(path, headers={"Accept-Encoding": "gzip"}) as answer:
         assert answer.headers["Content-Encoding"] == "gzip"
     raw = aiohttp.ClientSession(client._base_url, auto_decompress=False)
@@ -113,7 +115,7 @@ async def test_gzip_is_the_same(client: Client) -> None:
 async def test_pages_are_the_stream(client: Client, limit: int, feeds: str) -> None:
     path = f"/v1/messages?{FROM}&{feeds}"
     lines, _ = await stream(client, path)
-    assert await pages(client, f"{path}&format=json&limit={limit}", "messages") == lines
+    assert await pages(client, f"{path}&limit={limit}") == lines
 
 
 async def test_feeds_are_merged_by_receipt(client: Client) -> None:
@@ -186,19 +188,19 @@ async def test_a_damaged_member_is_a_hole_and_the_rest_is_served(root: Path) -> 
     path.write_bytes(content)
     async with serving(root) as client:
         lines, end = await stream(client, f"/v1/messages?{FROM}&feed=kalshi")
-        async with client.get(f"/v1/messages?{FROM}&feed=kalshi&format=json") as answer:
+        async with client.get(f"/v1/messages?{FROM}&feed=kalshi") as answer:
             page = await answer.json()
     assert end["holes"] == 1
     assert lines[-1].keys() == {"_hole"}
     assert lines[-1]["_hole"]["messages"] == 5
     assert len(lines[:-1]) == 55
-    assert page["messages"] == lines[:-1]
+    assert page["rows"] == lines[:-1]
     assert len(page["holes"]) == 1
 
 
 async def test_a_reader_that_goes_away_ends_the_reading(client: Client) -> None:
     for _ in range(10):
-        answer = await client.get(f"/v1/messages?{FROM}")
+        answer = await client.get(f"/v1/messages?{FROM}&format=ndjson")
         answer.close()
     lines, _ = await stream(client, f"/v1/messages?{FROM}&feed=kalshi")
     assert len(lines) == 60
@@ -212,7 +214,7 @@ async def test_records(client: Client) -> None:
     assert end["count"] == len(lines) == 20
     assert lines[0]["record"] == "trade"
     assert lines[0]["price"] == "0.4200"
-    found = await pages(client, f"/v1/records?{FROM}&format=json&limit=7", "records")
+    found = await pages(client, f"/v1/records?{FROM}&limit=7")
     everything, _ = await stream(client, f"/v1/records?{FROM}")
     assert found == everything
     deltas, _ = await stream(client, f"/v1/records?{FROM}&type=book_delta")
@@ -241,9 +243,9 @@ async def test_there_is_no_hole_between_archive_and_bus(bus: Bus, tmp_path: Path
         found, end = await stream(client, f"/v1/messages?{FROM}&feed=kalshi")
         assert end["bus"] == "included"
         assert [line["nats_seq"] for line in found] == list(range(1, 61))
-        path = f"/v1/messages?{FROM}&feed=kalshi&format=json&limit=9"
-        assert await pages(client, path, "messages") == found
-        assert len(await pages(client, path + "&symbol=KX-2", "messages")) == 20
+        path = f"/v1/messages?{FROM}&feed=kalshi&limit=9"
+        assert await pages(client, path) == found
+        assert len(await pages(client, path + "&symbol=KX-2")) == 20
         known = f"/v1/messages?{FROM}&feed=kalshi&cursor={end['next']}"
         assert (await stream(client, known))[0] == []
 

@@ -34,7 +34,7 @@ LIMIT: Final[Param[int | None]] = Param(
     schema={"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
     example=100,
 )
-FORMAT: Final = one_of("format", "Form of the answer.", ("ndjson", "json"))
+FORMAT: Final = one_of("format", "Form of the answer.", ("json", "ndjson"))
 CURSOR: Final[Param[dict[str, Place] | None]] = Param(
     name="cursor",
     text="`next` of the answer before: what comes after it.",
@@ -66,40 +66,40 @@ HEADERS: Final = {
 }
 
 
-def _page_schema(name: str) -> dict[str, Any]:
+def _page_schema() -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {
-            name: {"type": "array", "items": {"type": "object"}},
+            "rows": {"type": "array", "items": {"type": "object"}},
             "next": {"anyOf": [{"type": "string"}, {"type": "null"}]},
             "holes": {"type": "array", "items": {"type": "object"}},
             "bus": {"type": "string"},
         },
-        "required": [name, "next", "holes", "bus"],
+        "required": ["rows", "next", "holes", "bus"],
     }
 
 
 @describe(
     FEEDS, TYPES, NAMES, FROM, TO, LIMIT, CURSOR, FORMAT,
-    answer=lambda: _page_schema("messages"), formats=(forms.NDJSON,), headers=HEADERS,
+    answer=_page_schema, formats=(forms.NDJSON,), headers=HEADERS,
     missing=True, cost=5,
 )  # fmt: skip
 async def messages(request: Request) -> Response:
     """Messages as they are archived, in the order of receipt.
 
     The segment that is being written is included, and what is on the bus only. What could not be
-    read is named: in `holes`, or in lines with a `_hole`. A stream of all lines ends in one with
-    `_end`; without it the answer was cut off. With `Accept-Encoding: gzip` the bytes of the archive
-    are handed on as they lie.
+    read is named: in `holes`, or in lines with a `_hole`. With `format=ndjson` and no limit it is a
+    stream of all lines, and ends in one with `_end`; without it the answer was cut off. With
+    `Accept-Encoding: gzip` the bytes of the archive are then handed on as they lie.
     """
     types = [type_ for type_ in TYPES.all_of(request) if type_]
     take = choice.messages(types, _symbols(request))
-    return await _answer(request, take, _feeds(request), "messages")
+    return await _answer(request, take, _feeds(request))
 
 
 @describe(
     FEEDS, KINDS, NAMES, FROM, TO, LIMIT, CURSOR, FORMAT,
-    answer=lambda: _page_schema("records"), formats=(forms.NDJSON,), headers=HEADERS,
+    answer=_page_schema, formats=(forms.NDJSON,), headers=HEADERS,
     missing=True, cost=10,
 )  # fmt: skip
 async def records(request: Request) -> Response:
@@ -111,12 +111,10 @@ async def records(request: Request) -> Response:
     context = context_of(request)
     exchanges = await run_in_threadpool(lambda: {feed: _exchange(context, feed) for feed in feeds})
     take = choice.records(exchanges, KINDS.all_of(request), _symbols(request))
-    return await _answer(request, take, feeds, "records")
+    return await _answer(request, take, feeds)
 
 
-async def _answer(
-    request: Request, take: Take | None, feeds: tuple[str, ...], name: str
-) -> Response:
+async def _answer(request: Request, take: Take | None, feeds: tuple[str, ...]) -> Response:
     context = context_of(request)
     form, limit = FORMAT.of(request), LIMIT.of(request)
     if limit is None and form == "json":
@@ -133,7 +131,7 @@ async def _answer(
     )
     reading = Reading(context, asked)
     if limit is not None:
-        return await forms.page(reading, form, name)
+        return await forms.page(reading, form)
     gzip = take is None and "gzip" in request.headers.get("Accept-Encoding", "")
     return forms.stream(reading, packed=gzip)
 

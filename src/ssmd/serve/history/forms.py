@@ -34,8 +34,8 @@ def places_of(text: str, _: str = "cursor") -> dict[str, Place]:
         raise BadRequest("the cursor is none of ours", hint="send back `next` as it was") from None
 
 
-async def page(reading: Reading, form: str, name: str) -> Response:
-    """All at once: ``{name: [...], next, holes, bus}``, or the same as lines."""
+async def page(reading: Reading, form: str) -> Response:
+    """All at once: ``{rows, next, holes, bus}``, or the same as lines."""
     chunks = [chunk async for chunk in reading.chunks()]
     lines = b"".join(chunk.lines for chunk in chunks)
     after = cursor_of(reading.places) if reading.more else None
@@ -45,9 +45,8 @@ async def page(reading: Reading, form: str, name: str) -> Response:
             headers["X-Next-Cursor"] = after
         return Response(lines + _holes(reading), headers=headers, media_type=NDJSON)
     end = {"next": after, "holes": reading.holes, "bus": reading.bus}
-    body = b'{"%b":[%b],%b' % (
-        name.encode(), lines[:-1].replace(b"\n", b",\n"), msgspec.json.encode(end)[1:]
-    )  # fmt: skip
+    rows = lines[:-1].replace(b"\n", b",\n")
+    body = b'{"rows":[%b],%b' % (rows, msgspec.json.encode(end)[1:])
     return Response(body, media_type="application/json")
 
 
