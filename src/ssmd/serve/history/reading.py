@@ -5,7 +5,7 @@ there is no hole between them. What cannot be read is named as a ``Hole``.
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -64,16 +64,36 @@ class Reading:
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """Bounded by a member of the archive each."""
-        asked = self._asked
-        if len(asked.feeds) == 1 and asked.take is None and asked.limit is None:
-            async for lines, packed, place in self._whole(asked.feeds[0]):
-                self.places[asked.feeds[0]] = place
-                yield Chunk(lines, lines.count(b"\n"), packed)
-            return
-        async for chunk in self._chosen():
-            yield chunk
+        chunks = self._of_one() if len(self._asked.feeds) == 1 else self._of_many()
+        async with contextlib.aclosing(chunks):
+            async for chunk in chunks:
+                yield chunk
 
-    async def _chosen(self) -> AsyncIterator[Chunk]:
+    async def _of_one(self) -> AsyncGenerator[Chunk, None]:
+        asked, number, size = self._asked, 0, 0
+        (feed,) = asked.feeds
+        async with contextlib.aclosing(self._whole(feed)) as members:
+            async for lines, packed, place in members:
+                if asked.take is None and asked.limit is None:
+                    self.places[feed] = place
+                    yield Chunk(lines, lines.count(b"\n"), packed)
+                    continue
+                bound = None if asked.limit is None else asked.limit - number
+                room = None if asked.max_bytes is None else asked.max_bytes - size
+                if bound == 0 or (room is not None and room < 0):
+                    self.more = True
+                    return
+                chunk, end = await run_in_threadpool(_chosen, asked.take, feed, lines, bound, room)
+                cut = end < len(lines)
+                self.places[feed] = _located(_last(lines[:end]), place).place if cut else place
+                if chunk.number:
+                    yield chunk
+                if cut:
+                    self.more = True
+                    return
+                number, size = number + chunk.number, size + len(chunk.lines)
+
+    async def _of_many(self) -> AsyncGenerator[Chunk, None]:
         asked, count, size = self._asked, 0, 0
         async with contextlib.AsyncExitStack() as stack:
             sources = [
@@ -158,6 +178,29 @@ class Reading:
     def _hole(self, hole: Hole) -> None:
         if hole not in self.holes:
             self.holes.append(hole)
+
+
+def _chosen(
+    take: Take | None, feed: str, lines: bytes, limit: int | None, room: int | None
+) -> tuple[Chunk, int]:
+    """What of some lines goes into the answer, and up to which byte they were looked at: to their
+    end, unless a bound is reached."""
+    found: list[bytes] = []
+    looked = size = 0
+    for line in lines[:-1].split(b"\n"):
+        taken = [line] if take is None else take(feed, line)
+        if taken and limit is not None and len(found) >= limit:
+            break
+        if taken and room is not None and found and size > room:
+            break
+        found += taken
+        looked += len(line) + 1
+        size += sum(map(len, taken))
+    return _chunk(found) if found else Chunk(b"", 0), looked
+
+
+def _last(lines: bytes) -> bytes:
+    return lines[lines.rfind(b"\n", 0, -1) + 1 : -1]
 
 
 def _located(line: bytes, place: Place) -> _Found:
