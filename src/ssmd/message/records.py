@@ -10,7 +10,7 @@ Level = tuple[Decimal, Decimal]
 """Price and size, with the digits that the exchange sent."""
 
 
-class Record(Struct, kw_only=True, frozen=True, tag_field="record", omit_defaults=True):
+class Record(Struct, kw_only=True, frozen=True, gc=False, tag_field="record", omit_defaults=True):
     """What a message means, in terms shared by all exchanges; derived, never stored as the truth.
 
     ``sym`` is the instrument (a Polymarket asset, where the message's ``sym`` is its market).
@@ -26,7 +26,7 @@ class Record(Struct, kw_only=True, frozen=True, tag_field="record", omit_default
     ts_ns: int | None = None
 
 
-class Trade(Record, kw_only=True, frozen=True, tag="trade"):
+class Trade(Record, kw_only=True, frozen=True, gc=False, tag="trade"):
     """One execution. ``side`` is the taker's, in terms of the instrument."""
 
     price: Decimal
@@ -36,7 +36,7 @@ class Trade(Record, kw_only=True, frozen=True, tag="trade"):
     seq: int | None = None
 
 
-class Quote(Record, kw_only=True, frozen=True, tag="quote"):
+class Quote(Record, kw_only=True, frozen=True, gc=False, tag="quote"):
     """Best bid and ask and the last price, as far as the exchange's ticker gives them."""
 
     bid: Decimal | None = None
@@ -46,7 +46,7 @@ class Quote(Record, kw_only=True, frozen=True, tag="quote"):
     last: Decimal | None = None
 
 
-class BookSnapshot(Record, kw_only=True, frozen=True, tag="book_snapshot"):
+class BookSnapshot(Record, kw_only=True, frozen=True, gc=False, tag="book_snapshot"):
     """A whole book, in the order the exchange sent it: sort before use.
 
     ``checksum`` (Kraken CRC32) and ``hash`` (Polymarket) are the exchange's own, unchecked.
@@ -59,7 +59,7 @@ class BookSnapshot(Record, kw_only=True, frozen=True, tag="book_snapshot"):
     hash: str | None = None
 
 
-class BookDelta(Record, kw_only=True, frozen=True, tag="book_delta"):
+class BookDelta(Record, kw_only=True, frozen=True, gc=False, tag="book_delta"):
     """Levels that changed. ``op`` tells whether a size replaces the level's ("set", 0 removes it)
     or is added to it ("add", signed). ``best_bid`` and ``best_ask`` are the exchange's own claim
     of the top after the change (Polymarket)."""
@@ -74,7 +74,7 @@ class BookDelta(Record, kw_only=True, frozen=True, tag="book_delta"):
     best_ask: Decimal | None = None
 
 
-class InstrumentStatus(Record, kw_only=True, frozen=True, tag="instrument_status"):
+class InstrumentStatus(Record, kw_only=True, frozen=True, gc=False, tag="instrument_status"):
     """A change in an instrument's life, in the exchange's own words, with the facts it named."""
 
     status: str

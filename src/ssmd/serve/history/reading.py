@@ -185,6 +185,9 @@ def _chosen(
 ) -> tuple[Chunk, int]:
     """What of some lines goes into the answer, and up to which byte they were looked at: to their
     end, unless a bound is reached."""
+    if take is not None and limit is None:
+        every = [taken for line in lines[:-1].split(b"\n") for taken in take(feed, line)]
+        return _chunk(every) if every else Chunk(b"", 0), len(lines)
     found: list[bytes] = []
     looked = size = 0
     for line in lines[:-1].split(b"\n"):
