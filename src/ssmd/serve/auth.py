@@ -14,8 +14,13 @@ from ssmd.serve.answers import Forbidden, Unauthorized, error_answer
 from ssmd.serve.body import bounded
 from ssmd.serve.describe import Described, described_of
 from ssmd.serve.keyring import Keyring
+from ssmd.serve.limits import Limits, place_of, telling
 from ssmd.serve.reach import host_of, is_loopback, same_place
 
+CALLER: Final = "ssmd.caller"
+"""Of an ASGI scope: the id of the key that was sent, and is right."""
+WRONG_COST: Final = 10
+"""What a wrong key takes of the rate limit of the address that it came from."""
 SUBPROTOCOL: Final = "ssmd"
 KEY_PREFIX: Final = "key."
 """Of a subprotocol that carries a key, as base64url: a browser's WebSocket can send no header."""
@@ -36,12 +41,14 @@ class Guard:
         app: ASGIApp,
         keyring: Keyring,
         required: bool,
+        limits: Limits,
         origins: Collection[str] = (),
     ) -> None:
         """``required``: this machine needs a key, too."""
         self._app = app
         self._keyring = keyring
         self._required = required or keyring.has_master
+        self._limits = limits
         self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,11 +62,14 @@ class Guard:
             if scope["type"] == "http":
                 receive = bounded(scope, receive, described.body)
             key = self._key_of(scope, headers, described)
+            left = self._limits.take(scope[CALLER], described.cost) if CALLER in scope else None
         except SsmdError as error:
             await error_answer(error)(scope, receive, send)
             return
         if key is not None:
             scope[KEY] = key
+        if left is not None:
+            send = telling(send, left)
         if scope["type"] == "websocket":
             send = _with_subprotocol(scope, send)
         await self._app(scope, receive, send)
@@ -89,7 +99,13 @@ class Guard:
                 )
         if described.open or (sent is None and not self._required):
             return None
-        key = self._keyring.check((sent or b"").decode("latin-1"))
+        try:
+            key = self._keyring.check((sent or b"").decode("latin-1"))
+        except Unauthorized:
+            # Guessing is bounded by the address: it has no key that could be limited.
+            self._limits.take(place_of(scope.get("client")), WRONG_COST)
+            raise
+        scope[CALLER] = key.id if key is not None else "SSMD_API_KEY"
         if key is not None and described.scope not in key.scopes:
             raise Forbidden(
                 f"the key has not the scope {described.scope}",
