@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from pathlib import Path
 
 import aiohttp
+from starlette.routing import BaseRoute
 
 from ssmd import message
 from ssmd.archive.writer import About, Writer
@@ -127,11 +128,20 @@ async def serving(
     roles: Roles | None = None,
     port: int = 0,
     key_required: bool = False,
+    origins: Collection[str] = (),
+    routes: Iterable[BaseRoute] = (),
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client of the application, served by Hypercorn."""
+    """A client of the application, served by Hypercorn, with some more ``routes``."""
     app = create_app(
-        Archive(root, ENV), feeds(), key=key, tail=tail, roles=roles, key_required=key_required
+        Archive(root, ENV),
+        feeds(),
+        key=key,
+        tail=tail,
+        roles=roles,
+        key_required=key_required,
+        origins=origins,
     )
+    app.router.routes.extend(routes)
     stop = asyncio.Event()
     with socket.create_server(("127.0.0.1", port)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -29,10 +29,11 @@ def create_app(
     tail: Tail | None = None,
     roles: Roles | None = None,
     key_required: bool = False,
+    origins: Collection[str] = (),
 ) -> Starlette:
     """The ASGI application. With ``key`` or ``key_required``, all but probes, metrics and the page
-    ask for a key in X-API-Key; without, only this machine is answered to. ``tail`` and ``roles``
-    are closed with it."""
+    ask for a key in X-API-Key; without, only this machine is answered to. Pages of ``origins`` may
+    ask, too. ``tail`` and ``roles`` are closed with it."""
     keyring = Keyring(archive.folder.name, key, tail)
     context = Context(archive, configured, tail, roles, keyring)
 
@@ -58,7 +59,7 @@ def create_app(
         ],
         middleware=[
             Middleware(Watch, meters=context.meters),
-            Middleware(Guard, keyring=keyring, required=key_required),
+            Middleware(Guard, keyring=keyring, required=key_required, origins=origins),
         ],
         exception_handlers={
             SsmdError: on_error,

@@ -1,6 +1,7 @@
 """From where an address can be reached."""
 
 import ipaddress
+from urllib.parse import urlsplit
 
 from ssmd.errors import ConfigError
 
@@ -26,3 +27,17 @@ def check_reach(host: str, *, keyed: bool) -> None:
             f"serving on {host or 'every address'} needs a key",
             hint="set SSMD_API_KEY, use --require-key, or serve on 127.0.0.1",
         )
+
+
+def same_place(origin: str, host: str) -> bool:
+    """Whether an ``Origin`` and a ``Host`` header name one server."""
+    try:
+        named, here = urlsplit(origin), urlsplit(f"//{host}")
+        usual = {"http": 80, "https": 443}[named.scheme]
+        return (
+            bool(named.hostname)
+            and named.hostname == here.hostname
+            and (named.port or usual) == (here.port or usual)
+        )
+    except (KeyError, ValueError):
+        return False

@@ -51,6 +51,9 @@ class Watch:
         self._meters = meters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, _closing(scope, send))
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -84,3 +87,16 @@ class Watch:
         self._meters.requests.labels(method, path, str(status)).inc()
         self._meters.seconds.labels(path).observe(spent_s)
         log.info("%s %r %d %.1f ms", scope["method"], scope["path"], status, spent_s * 1000)
+
+
+def _closing(scope: Scope, send: Send) -> Send:
+    """The connection of a WebSocket that is refused is not used again: its client must know."""
+
+    async def closing(message: Message) -> None:
+        if message["type"] == "websocket.http.response.start":
+            message["headers"] = [*message.get("headers", ()), *_SECURITY]
+            if scope["http_version"] == "1.1":
+                message["headers"].append((b"connection", b"close"))
+        await send(message)
+
+    return closing
