@@ -14,7 +14,7 @@ from ssmd.errors import SsmdError
 from ssmd.serve.answers import on_bug, on_error, on_http_error, on_unreadable
 from ssmd.serve.auth import Guard
 from ssmd.serve.context import Context
-from ssmd.serve.endpoints import datasets, feeds, health, page, schema, tables
+from ssmd.serve.endpoints import datasets, feeds, health, page, replay, schema, tables
 from ssmd.serve.keyring import Keyring
 from ssmd.serve.roles import Roles
 from ssmd.serve.tail import Tail
@@ -56,6 +56,7 @@ def create_app(
             *datasets.routes,
             *schema.routes,
             *tables.routes,
+            *replay.routes,
         ],
         middleware=[
             Middleware(Watch, meters=context.meters),
