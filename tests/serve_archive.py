@@ -130,10 +130,11 @@ async def serving(
     key_required: bool = False,
     origins: Collection[str] = (),
     routes: Iterable[BaseRoute] = (),
+    env: str = ENV,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of the application, served by Hypercorn, with some more ``routes``."""
     app = create_app(
-        Archive(root, ENV),
+        Archive(root, env),
         feeds(),
         key=key,
         tail=tail,
