@@ -3,7 +3,7 @@
 import base64
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -43,7 +43,7 @@ class AskedNative(Struct, frozen=True):
 class Asked(Struct, frozen=True):
     """A replay of several feeds."""
 
-    feeds: Mapping[str, str]
+    feeds: Mapping[str, str | None]
     """Name -> exchange."""
     types: Sequence[str]
     symbols: Sequence[str]
@@ -67,6 +67,8 @@ def replay_of(connection: HTTPConnection, context: Context) -> Asked:
         raise BadRequest(f"form {form[:40]!r} is none", hint="raw or records")
     window = window_of(connection)
     feeds = {access.feed(name): exchange_name(context, name) for name in names}
+    if form == "records" and None in feeds.values():
+        raise BadRequest("a feed is of no known exchange", hint="form=raw needs none")
     sent = query.get("cursor") or connection.headers.get("last-event-id")
     return Asked(
         feeds=feeds,
@@ -143,17 +145,22 @@ def _words(texts: Sequence[str], name: str) -> Sequence[str]:
     return found
 
 
-def exchange_name(context: Context, feed: str) -> str:
-    """Whose messages a feed holds. Blocks. Raises NotFound."""
+def exchange_name(context: Context, feed: str) -> str | None:
+    """Whose messages a feed holds; None where the archive does not say it. Blocks. Raises
+    NotFound."""
     configured = context.feeds.get(feed)
     if configured is not None:
         return configured.exchange
-    for name in reversed(context.archive.days(feed)):
+    days = context.archive.days(feed)
+    if not days:
+        known = ", ".join(context.known_feeds())
+        raise NotFound(f"no feed {feed}", hint=known or "nothing is archived yet")
+    for name in reversed(days):
         day = context.archive.day(feed, name)
         found = exchange_of(day, day.manifest)
         if found is not None:
             return found.name
-    raise NotFound(f"no feed {feed}", hint=", ".join(context.known_feeds()) or "there is none yet")
+    return None
 
 
 def native_of(connection: HTTPConnection, context: Context) -> AskedNative:
@@ -200,7 +207,7 @@ def cursor(positions: Mapping[str, Place]) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(facts)).decode()
 
 
-def positions_of(text: str, feeds: Mapping[str, str]) -> dict[str, Place]:
+def positions_of(text: str, feeds: Collection[str]) -> dict[str, Place]:
     """Raises BadRequest."""
     try:
         if len(text) > _MOST_CURSOR:
@@ -209,7 +216,7 @@ def positions_of(text: str, feeds: Mapping[str, str]) -> dict[str, Place]:
         found = msgspec.json.decode(content, type=dict[str, tuple[str, str, int]])
     except (ValueError, msgspec.MsgspecError):
         raise _strange() from None
-    if not found.keys() <= feeds.keys():
+    if not found.keys() <= set(feeds):
         raise _strange()
     return {feed: Place(*facts) for feed, facts in found.items()}
 

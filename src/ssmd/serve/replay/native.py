@@ -87,20 +87,28 @@ class Native:
                 await stock.more()
             elif not stock.ready:
                 raise Closed(ENDED, self._farewell())
-            elif (due := self._pace.due(stock.ready[0].due_ns)) > now:
+            elif (due := self._due(stock.ready[0])) > now:
                 await self._wait(min(due, self._tick_s))
             else:
                 await self._play(stock.ready, now)
 
+    def _due(self, entry: Entry) -> float:
+        return self._pace.due(entry.due_ns) if entry.hole is None else 0.0
+
     async def _play(self, ready: deque[Entry], now: float) -> None:
         """What is due, some at a time, so that commands are heard in between."""
         for _ in range(min(MOST_AT_ONCE, len(ready))):
-            if self._pace.due(ready[0].due_ns) > now:
+            if self._due(ready[0]) > now:
                 break
             entry = ready.popleft()
-            self._pace.sent(entry.due_ns)
-            await self._send(self._ear.hear(entry.line))
+            await self._send(self._heard(entry))
         await asyncio.sleep(0)
+
+    def _heard(self, entry: Entry) -> Iterable[bytes]:
+        if entry.hole is None:
+            return self._ear.hear(entry.line)
+        self._holes.add(entry.hole)
+        return ()
 
     async def _tick(self, now: float) -> None:
         if not self._venue.started and now > self._opened_s + UNSUBSCRIBED_S:
@@ -129,7 +137,7 @@ class Native:
         start_ns, end_ns = self._asked.window
         feed = self._asked.feed
         since_ns = await run_in_threadpool(warm_from, self._archive, feed, start_ns)
-        entries = merged(self._archive, (feed,), Window(since_ns, end_ns), self._holes.add)
+        entries = merged(self._archive, (feed,), Window(since_ns, end_ns))
         head: list[Entry] = []
         while await run_in_threadpool(self._slice, entries, start_ns, head):
             pass
@@ -142,7 +150,7 @@ class Native:
             if entry.due_ns >= start_ns:
                 head.append(entry)
                 return False
-            deque(self._ear.hear(entry.line), maxlen=0)
+            deque(self._heard(entry), maxlen=0)
             if time.monotonic() > until:
                 return True
         return False

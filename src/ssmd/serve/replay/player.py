@@ -16,7 +16,7 @@ from ssmd.serve.replay.asked import Asked, moment_of, speed_of
 from ssmd.serve.replay.holes import Holes, recorded
 from ssmd.serve.replay.pace import Pace
 from ssmd.serve.replay.stock import Item, Picked, Stock, stock_of
-from ssmd.span import Hole, Window
+from ssmd.span import Window
 
 MOST_AT_ONCE: Final = 64
 MOST_ANSWERS: Final = 100
@@ -56,7 +56,6 @@ class Player:
         self._records = 0
         self._unreadable = 0
         self._latest_s = 0.0
-        self._told = 0
         self._rested_s = 0.0
         self._answers: list[Frame] = []
         self._open(asked.window)
@@ -64,7 +63,7 @@ class Player:
     def _open(self, window: Window) -> None:
         self._stock: Stock[Item]
         self._picked: Picked
-        self._stock, self._picked = stock_of(self._archive, self._asked, window, self._holes.add)
+        self._stock, self._picked = stock_of(self._archive, self._asked, window)
 
     # --- what the reader asks for -----------------------------------------------------------------
 
@@ -129,12 +128,10 @@ class Player:
                 await self._rest()
                 yield []
             elif await self._read():
-                if holes := self._new_holes():
-                    yield holes
                 if not self._stock.ready:
                     yield [await self._end()]
                     return
-                if await self._wait(self._pace.due(self._stock.ready[0].due_ns)):
+                if await self._wait(self._due(self._stock.ready[0])):
                     yield self._take()
 
     async def _read(self) -> bool:
@@ -163,15 +160,21 @@ class Player:
             return True
         return False
 
+    def _due(self, item: Item) -> float:
+        return self._pace.due(item.due_ns) if item.hole is None else 0.0
+
     def _take(self) -> list[Frame]:
         """Everything that is due, to a limit."""
         frames: list[Frame] = []
         ready, now = self._stock.ready, time.monotonic()
-        while ready and len(frames) < MOST_AT_ONCE and self._pace.due(ready[0].due_ns) <= now:
+        while ready and len(frames) < MOST_AT_ONCE and self._due(ready[0]) <= now:
             frames.append(self._sent(ready.popleft()))
         return frames
 
     def _sent(self, item: Item) -> Frame:
+        if item.hole is not None:
+            self._holes.add(item.hole)
+            return _frame("hole", hole=item.hole)
         late_s = self._pace.sent(item.due_ns)
         self._latest_s = max(self._latest_s, late_s)
         self._counts[item.feed] += 1
@@ -179,11 +182,6 @@ class Player:
         kind = "records" if item.records else "message"
         head = f'{{"type":"{kind}","cursor":"{item.cursor}","late_ms":{int(late_s * 1000)},'
         return Frame(kind, head.encode() + item.body + b"}", item.cursor)
-
-    def _new_holes(self) -> list[Frame]:
-        """Those that the reading came upon since, where they are."""
-        told, self._told = self._told, len(self._holes.named)
-        return [_hole(hole) for hole in self._holes.named[told:]]
 
     async def _end(self) -> Frame:
         for hole in await run_in_threadpool(
@@ -199,10 +197,6 @@ class Player:
             holes=self._holes.named,
             more_holes=self._holes.unnamed,
         )
-
-
-def _hole(hole: Hole) -> Frame:
-    return _frame("hole", hole=hole)
 
 
 def _frame(kind: str, **facts: Any) -> Frame:

@@ -1,7 +1,8 @@
 """Archived lines of a span of receive time, several feeds merged. Blocks."""
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import NamedTuple
 
 from ssmd.dataset import Archive
@@ -9,47 +10,57 @@ from ssmd.errors import ContractError
 from ssmd.message import decode_capture
 from ssmd.span import Hole, Place, Span, Window, date_of
 
-Tell = Callable[[Hole], None]
-
 
 class Entry(NamedTuple):
     """A line and when it is due: its receive time, or that of a later one that stands before it.
-    Of equal times the order of the feeds decides, then that of the archive."""
+    Of equal times the order of the feeds decides, then that of the archive. Or, in its place, what
+    cannot be read."""
 
     due_ns: int
     rank: int
     number: int
     place: Place
     line: bytes
+    hole: Hole | None = None
 
 
 def merged(
-    archive: Archive,
-    feeds: Sequence[str],
-    window: Window,
-    tell: Tell,
-    after: Mapping[str, Place] | None = None,
+    archive: Archive, feeds: Sequence[str], window: Window, after: Mapping[str, Place] | None = None
 ) -> Iterator[Entry]:
-    """Several feeds by time of receipt, each in the order of its own archive. What cannot be read
-    is told, and passed over."""
+    """Several feeds by time of receipt, each in the order of its own archive."""
     known = after or {}
-    spans = [Span(archive, feed, *window, hole=tell, after=known.get(feed)) for feed in feeds]
-    return heapq.merge(*(_timed(rank, span, tell) for rank, span in enumerate(spans)))
+    return heapq.merge(
+        *(
+            _timed(rank, archive, feed, window, known.get(feed, Place()))
+            for rank, feed in enumerate(feeds)
+        )
+    )
 
 
-def _timed(rank: int, span: Span, tell: Tell) -> Iterator[Entry]:
-    due_ns = count = 0
+def _timed(rank: int, archive: Archive, feed: str, window: Window, after: Place) -> Iterator[Entry]:
+    holes: list[Hole] = []
+    span = Span(archive, feed, *window, hole=holes.append, after=after)
+    numbers, due_ns, place = count(), 0, after
+    for found, line in _lines(span):
+        for hole in holes:
+            yield Entry(due_ns, rank, next(numbers), place, b"", hole)
+        holes.clear()
+        try:
+            capture = decode_capture(line)
+        except ContractError as error:
+            holes.append(Hole(feed, found.date, f"a line is no message: {error.message}"))
+            continue
+        due_ns = max(due_ns, capture.recv_ns)
+        place = Place(found.date, found.created, capture.nats_seq)
+        yield Entry(due_ns, rank, next(numbers), place, line)
+    for hole in holes:
+        yield Entry(due_ns, rank, next(numbers), place, b"", hole)
+
+
+def _lines(span: Span) -> Iterator[tuple[Place, bytes]]:
     for chunk in span.chunks():
-        date, created = chunk.place.date, chunk.place.created
         for line in chunk.lines[:-1].split(b"\n"):
-            try:
-                capture = decode_capture(line)
-            except ContractError as error:
-                tell(Hole(span.feed, date, f"a line is no message: {error.message}"))
-                continue
-            due_ns = max(due_ns, capture.recv_ns)
-            count += 1
-            yield Entry(due_ns, rank, count, Place(date, created, capture.nats_seq), line)
+            yield chunk.place, line
 
 
 def days_of(archive: Archive, feed: str, window: Window) -> list[str]:

@@ -57,13 +57,14 @@ class Stock(Generic[T]):
 
 
 class Item(NamedTuple):
-    """A message of a replay, ready to be sent but for how late it is."""
+    """A message of a replay, ready to be sent but for how late it is; or a hole."""
 
     due_ns: int
     feed: str
     cursor: str
     body: bytes
-    records: int
+    records: int = 0
+    hole: Hole | None = None
 
 
 class Picked:
@@ -71,7 +72,7 @@ class Picked:
 
     def __init__(self, asked: Asked) -> None:
         self._feeds = tuple(asked.feeds)
-        self._exchanges = [EXCHANGES[name] for name in asked.feeds.values()]
+        self._exchanges = tuple(asked.feeds.values())
         self._matchers = [
             matcher(type_, sym)
             for type_ in asked.types or (None,)
@@ -83,9 +84,11 @@ class Picked:
         self.unreadable = 0
 
     def __call__(self, entry: Entry) -> Item | None:
+        feed = self._feeds[entry.rank]
+        if entry.hole is not None:
+            return Item(entry.due_ns, feed, "", b"", hole=entry.hole)
         if not self._all and not any(match(entry.line) for match in self._matchers):
             return None
-        feed = self._feeds[entry.rank]
         body, count = b'"message":' + entry.line, 0
         if self._records:
             body, count = self._derive(entry)
@@ -95,18 +98,17 @@ class Picked:
         return Item(entry.due_ns, feed, cursor(self._places), body, count)
 
     def _derive(self, entry: Entry) -> tuple[bytes, int]:
+        exchange = EXCHANGES[self._exchanges[entry.rank] or ""]
         try:
-            made = list(self._exchanges[entry.rank].records(message.decode_archived(entry.line)))
+            made = list(exchange.records(message.decode_archived(entry.line)))
         except ContractError:
             self.unreadable += 1
             return b"", 0
         return b'"records":' + msgspec.json.encode(made), len(made)
 
 
-def stock_of(
-    archive: Archive, asked: Asked, window: Window, tell: Callable[[Hole], None]
-) -> tuple[Stock[Item], Picked]:
+def stock_of(archive: Archive, asked: Asked, window: Window) -> tuple[Stock[Item], Picked]:
     """The messages of a replay, within a window."""
     picked = Picked(asked)
-    entries = merged(archive, tuple(asked.feeds), window, tell, asked.after)
+    entries = merged(archive, tuple(asked.feeds), window, asked.after)
     return Stock(entries, picked, lambda item: len(item.body)), picked
