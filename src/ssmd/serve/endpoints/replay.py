@@ -10,12 +10,11 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from ssmd.errors import SsmdError
 from ssmd.serve.context import context_of
 from ssmd.serve.replay.asked import native_of, replay_of
 from ssmd.serve.replay.native import Native
 from ssmd.serve.replay.player import Abandoned, Frame, Player
-from ssmd.serve.replay.socket import GOING_AWAY, Closed, Socket, refuse
+from ssmd.serve.replay.socket import GOING_AWAY, Closed, Socket, refusing
 
 
 async def events(request: Request) -> Response:
@@ -56,12 +55,10 @@ def _event(frame: Frame) -> bytes:
 async def messages(websocket: WebSocket) -> None:
     """The same over a WebSocket, which takes pause, resume, seek and speed."""
     context = context_of(websocket)
-    try:
+    async with refusing(websocket):
         asked = await run_in_threadpool(replay_of, websocket, context)
         with context.replays.taken(websocket):
             await _play(Socket(websocket), Player(context.archive, asked))
-    except SsmdError as error:
-        await refuse(websocket, error)
 
 
 async def _play(socket: Socket, player: Player) -> None:
@@ -86,12 +83,10 @@ async def _play(socket: Socket, player: Player) -> None:
 async def native(websocket: WebSocket) -> None:
     """The exchange's own protocol over what is archived of it, from ``from`` to ``to``."""
     context = context_of(websocket)
-    try:
+    async with refusing(websocket):
         asked = await run_in_threadpool(native_of, websocket, context)
         with context.replays.taken(websocket):
             await Native(context.archive, asked).serve(Socket(websocket))
-    except SsmdError as error:
-        await refuse(websocket, error)
 
 
 routes = [

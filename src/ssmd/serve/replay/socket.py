@@ -1,13 +1,14 @@
 """A WebSocket that is talked to at its reader's pace, and that is given up when it stalls."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from ssmd.errors import SsmdError
+from ssmd.errors import SsmdError, StorageError
 from ssmd.serve.answers import error_answer
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,9 @@ class Socket:
             await self._close(failure.code, failure.reason)
         elif isinstance(failure, SsmdError):
             await self._close(BROKEN, failure.message)
+        elif isinstance(failure, OSError):
+            log.error("%s", failure)
+            await self._close(BROKEN, "the archive cannot be read")
         elif failure is not None:
             await self._close(BROKEN, "internal error")
             raise failure
@@ -92,6 +96,14 @@ class Socket:
             log.info("a reader went without a close")
 
 
-async def refuse(websocket: WebSocket, error: SsmdError) -> None:
-    """Answer the handshake with an error."""
-    await websocket.send_denial_response(error_answer(error))
+@contextlib.asynccontextmanager
+async def refusing(websocket: WebSocket) -> AsyncIterator[None]:
+    """Answer the handshake with what goes wrong before it is accepted."""
+    try:
+        yield
+    except SsmdError as error:
+        await websocket.send_denial_response(error_answer(error))
+    except OSError as error:
+        log.error("%s", error)
+        unreadable = StorageError("the archive cannot be read", hint="see /health")
+        await websocket.send_denial_response(error_answer(unreadable))
