@@ -90,7 +90,14 @@ class KrakenReplay:
             command = msgspec.json.decode(text)
             method, params = command["method"], command.get("params") or {}
             channel, symbols = params.get("channel"), params.get("symbol") or ()
-        except (msgspec.MsgspecError, KeyError, TypeError, AttributeError, ValueError):
+        except (
+            msgspec.MsgspecError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            ValueError,
+            RecursionError,
+        ):
             yield MALFORMED
             return
         number = command.get("req_id")
