@@ -134,10 +134,11 @@ async def serving(
     rate: Rate | None = None,
     tls: Tls | None = None,
     routes: Iterable[BaseRoute] = (),
+    env: str = ENV,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of the application, served by Hypercorn, with some more ``routes``."""
     app = create_app(
-        Archive(root, ENV),
+        Archive(root, env),
         feeds(),
         key=key,
         tail=tail,

@@ -15,7 +15,17 @@ from ssmd.errors import SsmdError
 from ssmd.serve.answers import on_bug, on_error, on_http_error, on_unreadable
 from ssmd.serve.auth import Guard
 from ssmd.serve.context import Context
-from ssmd.serve.endpoints import datasets, feeds, health, history, openapi, page, schema, tables
+from ssmd.serve.endpoints import (
+    datasets,
+    feeds,
+    health,
+    history,
+    openapi,
+    page,
+    replay,
+    schema,
+    tables,
+)
 from ssmd.serve.keyring import Keyring
 from ssmd.serve.limits import Limits
 from ssmd.serve.rate import Rate
@@ -62,6 +72,7 @@ def create_app(
             *schema.routes,
             *tables.routes,
             *history.routes,
+            *replay.routes,
             *openapi.routes,
         ],
         middleware=[

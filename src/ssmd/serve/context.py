@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from ssmd.config import ResolvedFeed
 from ssmd.dataset import Archive
 from ssmd.serve.catalog import Catalog
 from ssmd.serve.keyring import Keyring
+from ssmd.serve.replay.seats import Seats
 from ssmd.serve.roles import Roles
 from ssmd.serve.sampling import Readers
 from ssmd.serve.tail import Tail
@@ -36,6 +37,7 @@ class Context:
         self.keyed = keyed
         """Whether a key is asked for."""
         self.readers = Readers()
+        self.replays = Seats()
         self.meters = Meters()
 
     def known_feeds(self) -> list[str]:
@@ -43,7 +45,7 @@ class Context:
         return sorted({*self.feeds, *self.archive.feeds()})
 
 
-def context_of(request: Request) -> Context:
+def context_of(request: HTTPConnection) -> Context:
     context = request.app.state.context
     assert isinstance(context, Context)
     return context

@@ -5,10 +5,10 @@ from typing import Final
 
 import msgspec
 
+from ssmd.exchanges import kalshi_commands as commands
+from ssmd.exchanges.kalshi_commands import LIFECYCLE, MARKET_CHANNELS, Params, Refusal, with_id
 from ssmd.sim.market import Change, Life, Market, Trade
-from ssmd.sim.venues import kalshi_commands as commands
 from ssmd.sim.venues import kalshi_frames as frames
-from ssmd.sim.venues.kalshi_commands import LIFECYCLE, MARKET_CHANNELS, Params, Refusal, with_id
 from ssmd.sim.world import World
 
 MOST_MARKETS: Final = 500_000

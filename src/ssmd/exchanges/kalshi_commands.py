@@ -1,4 +1,4 @@
-"""What a client of the simulated Kalshi asks for, and with which error code it is refused."""
+"""What a client of Kalshi asks for, and with which error code it is refused."""
 
 from collections.abc import Mapping
 from typing import Any, Final
