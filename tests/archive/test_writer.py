@@ -155,7 +155,7 @@ def test_types_without_end_are_counted_together(tmp_path: Path) -> None:
     for n in range(1001, 1004):
         one.add(n, payload(n, type="invented-1"))
     one.add(1004, payload(1003, part=-1, type="_clock"))
-    one.add(1005, payload(1005, type="heartbeat"))
+    one.add(1005, payload(1004, type="heartbeat"))
     one.flush()
     one.seal()
     one.close()
