@@ -21,7 +21,10 @@ from ssmd.instruments.change import Held, decode_held
 from ssmd.instruments.shelf import Shelf
 from ssmd.meta.secmaster.follow import take_up
 from ssmd.meta.secmaster.listing import listing
+from ssmd.meta.secmaster.role import keep_all
 from ssmd.meta.secmaster.run import Counts, Run
+from ssmd.runtime import Role
+from ssmd.sim.faults import Fault
 from ssmd.sim.server import SimOptions, Simulator
 
 ROOT = Path(__file__).parents[2]
@@ -163,3 +166,42 @@ async def test_what_min_updated_ts_does_not_work_with_is_refused(
         async with http.get(f"{url}/series/fee_changes") as got:
             (coming,) = (await got.json())["series_fee_change_arr"]
             assert coming["series_ticker"] == "KXSIM"
+
+
+async def test_the_role_goes_on_where_one_exchange_does_not_answer(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wrong with one feed is told, tried again, and stops no other."""
+    role = Role("secmaster")
+    async with simulated(monkeypatch) as sim, asyncio.TaskGroup() as tasks:
+        sim.inject(Fault(kind="rest", exchange="kraken", value="503", count=None))
+        tasks.create_task(keep_all(configured(), tmp_path, role))
+        async with asyncio.timeout(60):
+            while len(await records(bus, "kalshi")) < 25 or role.health()[0]:
+                await asyncio.sleep(0.02)
+            assert set(role.health()[1]["ill"]) == {"kraken"}
+            assert "503" in role.status()["feeds"]["kraken"]["detail"]
+            assert not await records(bus, "kraken")
+            sim.clear()
+            while len(await records(bus, "kraken")) < 25 or not role.health()[0]:
+                await asyncio.sleep(0.02)
+        assert role.status()["feeds"]["kraken"]["state"] == "following"
+        role.stop.set()
+
+
+async def test_the_role_waits_for_another_that_holds_the_feed(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, role = configured(), Role("secmaster")
+    async with simulated(monkeypatch), asyncio.TaskGroup() as tasks:
+        async with Run.open(bus, config, config.feeds["kraken"]) as other:
+            await listing(other, asyncio.Event())
+            tasks.create_task(keep_all(config, tmp_path, role))
+            async with asyncio.timeout(60):
+                while role.health()[0]:
+                    await asyncio.sleep(0.02)
+            assert "at work" in role.health()[1]["ill"]["kraken"]
+        async with asyncio.timeout(60):
+            while not role.health()[0]:
+                await asyncio.sleep(0.02)
+        role.stop.set()
