@@ -5,7 +5,7 @@ from pathlib import Path
 from archives import Capture, archive
 from ssmd.exchanges import EXCHANGES
 from ssmd.sim.venues import VENUES
-from ssmd.sim.venues.polymarket import token
+from ssmd.sim.venues.polymarket_listing import token
 from ssmd.sim.world import World
 
 NOW_NS = 1_728_000_000_000_000_000

@@ -19,7 +19,7 @@ from ssmd.exchanges import EXCHANGES
 from ssmd.message import AnyRecord, Archived
 from ssmd.store import manifest as manifests
 from ssmd.store import segment, tally
-from ssmd.store.manifest import File, Manifest
+from ssmd.store.manifest import OTHER, File, Manifest
 from ssmd.store.tally import Tally
 
 ALIASES: Final = {
@@ -212,8 +212,9 @@ class Piece(Struct, frozen=True):
 
 
 def _may_hold(entry: File, type_: str) -> bool:
-    types = types_of(type_)
-    return not entry.records_by_type or any(kind.lower() in types for kind in entry.records_by_type)
+    types, held = types_of(type_), entry.records_by_type
+    # Where not all types are named, it may be any of the others.
+    return not held or OTHER in held or any(kind.lower() in types for kind in held)
 
 
 def types_of(type_: str) -> frozenset[str]:

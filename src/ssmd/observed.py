@@ -22,6 +22,7 @@ from ssmd.message import (
     Trade,
     decode_archived,
 )
+from ssmd.store.manifest import OTHER
 
 RECORDS: Final[dict[str, tuple[type[Record], ...]]] = {
     "trade": (Trade,),
@@ -93,7 +94,7 @@ def _examples(
     for day in reversed(archive.days(feed)[-DAYS:]):
         found = types(feed, day)
         every |= found
-        if any(kind.lower() in wanted for kind in found):
+        if OTHER in found or any(kind.lower() in wanted for kind in found):
             lines = list[bytes]()
             with contextlib.suppress(CorruptArchive, ContractError, OSError):
                 lines.extend(islice(archive.day(feed, day).lines(type=type_), EXAMPLES))
@@ -103,6 +104,8 @@ def _examples(
 
 
 def _check_type(type_: str, exchange: str | None, examples: _Examples) -> None:
+    if examples.lines:
+        return
     known = {*ALIASES, *examples.types}
     if exchange in EXCHANGES:
         known |= {*EXCHANGES[exchange].channels}

@@ -190,7 +190,7 @@ class _Reading:
         file.seek(member.offset)
         packed = file.read(member.length) if member.sound else b""
         lines = segment.unpack(packed)
-        if lines is None:
+        if lines is None or not _as_told(lines, member):
             self._damaged(member)
             return b"", None
         told = member.last_seq > 0 and self._window.holds(member.low_ns, member.high_ns)
@@ -202,7 +202,7 @@ class _Reading:
         return chosen, packed if len(chosen) == len(lines) else None
 
     def _chosen(self, lines: bytes) -> bytes:
-        """Those in the span, and those of which that cannot be told."""
+        """Those in the span."""
         chosen = [line for line in lines[:-1].split(b"\n") if self._in(line)]
         return b"\n".join([*chosen, b""]) if chosen else b""
 
@@ -210,7 +210,8 @@ class _Reading:
         try:
             capture = decode_capture(line)
         except ContractError:
-            return True
+            self._missed(f"{self._piece.path.name} holds a line that is no message", 1)
+            return False
         start_ns, end_ns = self._window
         return capture.nats_seq > self.done and start_ns <= capture.recv_ns < end_ns
 
@@ -228,6 +229,14 @@ class _Reading:
 def _order(created: str) -> str:
     """RFC 3339 without trailing zeros sorts as text so."""
     return created.removesuffix("Z")
+
+
+def _as_told(lines: bytes, member: Member) -> bool:
+    """Whether the member is the one that was told of: another file may be in its place."""
+    if not member.last_seq:
+        return True
+    told = lines.startswith(b'{"nats_seq":%d,' % member.first_seq)
+    return told and lines.count(b"\n") == member.records
 
 
 def _last_seq(lines: bytes) -> int:

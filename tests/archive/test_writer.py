@@ -10,12 +10,16 @@ import msgspec
 import pytest
 
 from ssmd import message
+from ssmd.archive.verify import verify
 from ssmd.archive.writer import NS_PER_DAY, About, Writer
-from ssmd.config import Rotation
+from ssmd.config import Rotation, Schedule
 from ssmd.dataset import Archive, Day
 from ssmd.errors import StorageError
 from ssmd.message import Message
+from ssmd.query.facts import coverage_row
 from ssmd.store import manifest as manifests
+from ssmd.store.manifest import OTHER
+from ssmd.store.tally import TYPES_MOST
 
 ABOUT = About("demo", "kalshi", "message:v1", "sha256:0", "2026-01-01T00:00:00Z")
 DAY = 20_000
@@ -141,6 +145,31 @@ def test_a_recreated_stream_is_no_redelivery(tmp_path: Path) -> None:
     two.seal()
     two.close()
     assert sequences(tmp_path) == [1, 2, 3, 4, 5, 1]
+
+
+def test_types_without_end_are_counted_together(tmp_path: Path) -> None:
+    """An exchange that gives each message a type of its own does not make the manifest grow."""
+    one = writer(tmp_path)
+    for n in range(1, 1001):
+        one.add(n, payload(n, type=f"{'_' if n % 10 == 0 else ''}invented-{n}"))
+    for n in range(1001, 1004):
+        one.add(n, payload(n, type="invented-1"))
+    one.add(1004, payload(1003, part=-1, type="_clock"))
+    one.add(1005, payload(1004, type="heartbeat"))
+    one.flush()
+    one.seal()
+    one.close()
+    (day,) = days(tmp_path)
+    (entry,) = day.manifest.files
+    counts = entry.records_by_type
+    assert len(counts) == TYPES_MOST + 4
+    assert (counts["invented-1"], counts["_clock"], counts["heartbeat"]) == (4, 1, 1)
+    assert (counts[OTHER], counts[message.UNKNOWN]) == (669, 75)
+    assert sum(counts.values()) == entry.records == 1005
+    assert OTHER in day.manifest.message_types
+    assert coverage_row(day.manifest, Schedule(), compacted=False)["market_data"] == 903
+    assert [m.n for m in day.messages(type="invented-999")] == [999]
+    assert verify(tmp_path / "demo", ["kalshi"], (), deep=False, tell=print, progress=id).ok
 
 
 def test_what_is_no_message_is_kept(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from ssmd import message as wire
 from ssmd.exchanges import EXCHANGES
 from ssmd.exchanges.base import Fault
 from ssmd.sim.venues import VENUES
-from ssmd.sim.venues.polymarket import token
+from ssmd.sim.venues.polymarket_listing import token
 from ssmd.sim.world import World
 
 NOW_NS = 1_786_401_938_000_000_000

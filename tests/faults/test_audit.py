@@ -9,7 +9,7 @@ from faults.capture import Capture, capturing
 from ssmd.exchanges.polymarket import POLYMARKET
 from ssmd.sim.faults import Fault
 from ssmd.sim.market import Change, Market
-from ssmd.sim.venues.polymarket import condition, token
+from ssmd.sim.venues.polymarket_listing import condition, token
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,8 @@ import pytest
 
 from sim.wire import Wire, connected, simulated
 from ssmd.sim.server import Simulator
-from ssmd.sim.venues.polymarket import MAX_ASSETS, condition, token
+from ssmd.sim.venues.polymarket import MAX_ASSETS
+from ssmd.sim.venues.polymarket_listing import condition, token
 
 YES, NO, OTHER = token(0, 0), token(0, 1), token(1, 0)
 

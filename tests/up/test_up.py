@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from ssmd.dataset import Archive
+from ssmd.instruments.history import Log, as_of
 
 FEEDS = ["kalshi", "kraken", "kraken-futures", "polymarket"]
 
@@ -44,9 +45,12 @@ async def test_one_command_captures_archives_and_stops_cleanly(tmp_path: Path) -
     assert process.returncode == 0, text
     assert "archive ended (killed by SIGKILL); starting it again" in text
     assert "/datasets" in text
+    assert "stopping secmaster" in text
     archive = Archive(tmp_path / "archive", "demo")
     assert archive.feeds() == FEEDS
     for feed in FEEDS:
         (*_, day) = archive.days(feed)
         assert sum(entry.records for entry in archive.day(feed, day).manifest.files) > 100
+        known = as_of(Log(archive, "demo", feed).archived(), None)
+        assert len(known) >= (80 if feed == "polymarket" else 40)
     assert not (tmp_path / "nats" / "nats.json").exists()

@@ -9,7 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from ssmd import quality
+from ssmd.archive import claims
 from ssmd.archive import verify as proof
+from ssmd.archive.finding import Summary
 from ssmd.calendar import TradingDay, utc_dates
 from ssmd.config import Environment
 from ssmd.day import Day
@@ -50,7 +52,7 @@ def close(
         "findings": len(summary.findings),
     }
     if dates:
-        path = folder / day.feed / dates[0] / f"{proof.DAY}{day.date}.json"
+        path = folder / day.feed / dates[0] / f"{claims.DAY}{day.date}.json"
         _write(path, _content(env, day, trading, stats, summary, rows))
         stats["report"] = str(path.relative_to(root))
     error = None
@@ -75,7 +77,7 @@ def _content(
     day: Day,
     trading: TradingDay,
     stats: dict[str, Any],
-    summary: proof.Summary,
+    summary: Summary,
     rows: list[quality.Row],
 ) -> dict[str, Any]:
     opened, closed = day.first("STARTING"), day.first("ENDING")

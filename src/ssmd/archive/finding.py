@@ -1,11 +1,11 @@
-"""What ``ssmd archive verify`` finds wrong: one line each."""
+"""What ``ssmd archive verify`` comes to: a line for each fault, and the sums."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from ssmd.message import Capture
 
@@ -25,6 +25,26 @@ class Finding(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.path}{f':{self.at}' if self.at else ''}: {self.what}. Try: {self.hint}"
+
+
+class Summary(Struct, kw_only=True):
+    """What was looked at, and how fast. ``bytes`` is uncompressed."""
+
+    ok: bool = True
+    deep: bool = False
+    feeds: list[str] = field(default_factory=list)
+    days: int = 0
+    segments: int = 0
+    messages: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    quarantined: int = 0
+    gaps: int = 0
+    checks: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Message type -> how many of its messages verify again, cannot be verified, are broken."""
+    faults: int = 0
+    """Faults that the exchanges' checks find again; gaps name those that are no findings."""
+    findings: list[Finding] = field(default_factory=list)
 
 
 Tell = Callable[[Finding], None]

@@ -2,55 +2,22 @@
 that every message is there once. Reads one gzip member at a time."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final
 
 import msgspec
-from msgspec import Struct, field
 
-from ssmd.archive import lock
-from ssmd.archive.finding import REMAKE, REPAIR, WITNESS, Finding, Line, Tell, at_line
+from ssmd.archive import claims, lock
+from ssmd.archive.finding import REMAKE, REPAIR, WITNESS, Finding, Line, Summary, Tell, at_line
 from ssmd.archive.frames import Frames
 from ssmd.archive.replay import Replay
-from ssmd.archive.salvage import QUARANTINE
 from ssmd.exchanges import EXCHANGES
 from ssmd.store import header, segment, tally
 from ssmd.store import manifest as manifests
-from ssmd.store.manifest import GENESIS, File, Manifest
-from ssmd.store.segment import PART
+from ssmd.store.manifest import File, Manifest
 from ssmd.store.tally import Tally
 
-DERIVED: Final = (
-    "exchange_gaps", "gap_ends", "gaps_before", "tickers", "message_types", "has_gaps",
-    "duplicates", "checked", "verified_share", "clean_share",
-)  # fmt: skip
-"""What a manifest says beyond its entries, and its segments tell."""
-
-DAY: Final = "day-"
-"""How the name of a trading day's report begins."""
-
 _line = msgspec.json.Decoder(Line).decode
-
-
-class Summary(Struct, kw_only=True):
-    """What was looked at, and how fast. ``bytes`` is uncompressed."""
-
-    ok: bool = True
-    deep: bool = False
-    feeds: list[str] = field(default_factory=list)
-    days: int = 0
-    segments: int = 0
-    messages: int = 0
-    bytes: int = 0
-    seconds: float = 0.0
-    quarantined: int = 0
-    gaps: int = 0
-    checks: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Message type -> how many of its messages verify again, cannot be verified, are broken."""
-    faults: int = 0
-    """Faults that the exchanges' checks find again; gaps name those that are no findings."""
-    findings: list[Finding] = field(default_factory=list)
 
 
 def verify(
@@ -126,22 +93,16 @@ class _Feed:
         on_disk = set(folder.iterdir())
         manifest = manifests.load(folder)
         if manifest is None:
-            self._no_manifest(folder, on_disk)
+            self._note(claims.absent(folder, on_disk, running=self._running))
             manifest = Manifest(feed=folder.parent.name, date=folder.name)
         made, sound = self._segments(folder, manifest)
-        self._chain(folder, manifest)
-        self._strays(folder, on_disk, manifest)
+        self._note(claims.chain(folder, manifest))
+        self._note(claims.strays(folder, on_disk, manifest, running=self._running))
+        self._summary.quarantined += claims.quarantined(folder)
         if sound:
-            self._compare(folder, manifest, made)
+            self._note(claims.derived(folder, manifest, made))
         self._summary.gaps += len(manifest.gaps) + len(manifest.exchange_gaps)
         self._before = manifest if manifest.files else self._before
-
-    def _no_manifest(self, folder: Path, on_disk: set[Path]) -> None:
-        path = folder / manifests.NAME
-        if path in on_disk:
-            self._tell(Finding(str(path), "", "this is no manifest that can be read", REMAKE))
-        elif any(True for _ in manifests.segments(folder)) and not self._running:
-            self._tell(Finding(str(path), "", "there is no manifest of these segments", REMAKE))
 
     def _segments(self, folder: Path, manifest: Manifest) -> tuple[Manifest, bool]:
         """The manifest that the segments make, and whether all of them are sound."""
@@ -159,45 +120,6 @@ class _Feed:
             sound &= self._segment(path, entry, made)
             self._previous = entry
         return made, sound
-
-    def _chain(self, folder: Path, manifest: Manifest) -> None:
-        previous = GENESIS
-        for entry in manifest.files:
-            if entry.chain != manifests.link(previous, entry.sha256):
-                what = "the hash chain breaks here: a segment was taken out, added or changed"
-                self._tell(Finding(str(folder / entry.name), "", what, REMAKE))
-            previous = entry.chain
-
-    def _strays(self, folder: Path, on_disk: set[Path], manifest: Manifest) -> None:
-        known = {manifests.NAME, QUARANTINE, *(entry.name for entry in manifest.files)}
-        last = manifest.files[-1].name if manifest.files else ""
-        for path in sorted(on_disk):
-            name = path.name
-            if name in known or name.startswith((".", f"{manifests.NAME}.corrupt-", DAY)):
-                continue
-            if self._running and name > last:
-                continue  # an archiver is about to close it or to enter it
-            if name.endswith(PART):
-                hint = "start the archiver: it closes it; or `ssmd archive repair`"
-                self._tell(Finding(str(path), "", "a part that nobody writes to", hint))
-            else:
-                self._tell(Finding(str(path), "", "no manifest names this file", REMAKE))
-        if folder / QUARANTINE in on_disk:
-            aside = [path for path in (folder / QUARANTINE).iterdir() if path.suffix != ".json"]
-            self._summary.quarantined += len(aside)
-
-    def _compare(self, folder: Path, manifest: Manifest, made: Manifest) -> None:
-        path = str(folder / manifests.NAME)
-        for gap in made.gaps:
-            if gap not in manifest.gaps:
-                what = f"{gap.missing_count} messages are missing, and no gap names them"
-                self._tell(Finding(path, f"seq {gap.after_seq + 1}", what, REMAKE))
-        made.gaps = manifest.gaps  # a repair knows of more
-        manifests.derive(made)
-        for name in DERIVED:
-            if getattr(manifest, name) != getattr(made, name):
-                what = f"{name} is not what the segments make"
-                self._tell(Finding(path, "", what, REMAKE))
 
     # --- one segment ----------------------------------------------------------------------------
 
@@ -223,7 +145,13 @@ class _Feed:
             self._progress(size - end)
             self._skip()
         found = tally.register(made, path, counted, about)
-        return self._entry(path, entry, found) and end == size
+        faults = list(claims.entry(path, entry, found))
+        self._note(faults)
+        return not faults and end == size
+
+    def _note(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            self._tell(finding)
 
     def _begin(self, entry: File, about: header.About | None) -> None:
         """At the first segment: from here on, each frame is followed."""
@@ -271,32 +199,3 @@ class _Feed:
         self._frames.line(path, line, text)
         if self._replay is not None:
             self._replay.line(path, line, text)
-
-    def _entry(self, path: Path, entry: File, found: File) -> bool:
-        """Compare what the manifest says of a segment with what it is."""
-        found.chain = entry.chain
-        found.blocks = segment.as_told(found.blocks, entry.blocks)
-        if found == entry:
-            return True
-        if found.sha256 != entry.sha256:
-            at = next(_changes(entry, found), "")
-            what = "its bytes are not those that the manifest was made of (sha256)"
-            self._tell(Finding(str(path), at, what, REPAIR))
-        for name in File.__struct_fields__:
-            said, is_ = getattr(entry, name), getattr(found, name)
-            if said != is_ and name != "sha256":
-                short = isinstance(said, int | str | float | None)
-                what = f"the manifest says {name} {said}, and it is {is_}" if short else (
-                    f"{name} are not what the manifest says"
-                )  # fmt: skip
-                self._tell(Finding(str(path), "", what, REMAKE))
-        return False
-
-
-def _changes(entry: File, found: File) -> Iterator[str]:
-    """Where a segment differs first, as far as the block index tells."""
-    for said, is_ in zip(entry.blocks, found.blocks, strict=False):
-        if said != is_:
-            yield f"byte {said.offset}"
-    if len(found.blocks) < len(entry.blocks):
-        yield f"byte {entry.blocks[len(found.blocks)].offset}"

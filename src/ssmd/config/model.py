@@ -197,6 +197,8 @@ class Environment(Spec, kw_only=True, frozen=True):
     """Feed name -> servers that stand in for the exchange's own (a simulator, a proxy)."""
     capture: Mapping[str, Capture] = field(default_factory=dict)
     """Feed name -> what stands over the feed's file in this environment."""
+    secmaster: bool = False
+    """Whether ``ssmd up`` also keeps the instruments (``ssmd meta secmaster run``)."""
     simulated: bool = False
     """Whether ``ssmd up`` starts the simulated exchanges where the endpoints point."""
 

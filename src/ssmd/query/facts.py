@@ -15,7 +15,7 @@ from ssmd.quality import window
 from ssmd.query.scope import Scope
 from ssmd.store import header, tally
 from ssmd.store import manifest as manifests
-from ssmd.store.manifest import ExchangeGap, File, GapEnd, Manifest
+from ssmd.store.manifest import OTHER, ExchangeGap, File, GapEnd, Manifest
 from ssmd.store.shares import covered, is_data
 from ssmd.store.tally import Tally
 
@@ -109,7 +109,7 @@ def coverage_row(manifest: Manifest, schedule: Schedule, *, compacted: bool) -> 
     return {
         "feed": manifest.feed, "date": manifest.date,
         "messages": sum(entry.records for entry in files),
-        "market_data": sum(count for type_, count in counts if is_data(type_)),
+        "market_data": sum(count for kind, count in counts if is_data(kind) or kind == OTHER),
         "first_recv_ns": min((entry.first_recv_ns for entry in files), default=None),
         "last_recv_ns": max((entry.last_recv_ns for entry in files), default=None),
         "connections": len({conn for entry in files for conn in entry.connections}),

@@ -159,6 +159,9 @@ TYPE: Final[Param[str | None]] = Param(
     schema=_WORD_SCHEMA,
     example="trade",
 )
+TYPES: Final[Param[str | None]] = structs.replace(
+    TYPE, many=True, text=f"{TYPE.text} Several are several `type`s."
+)
 FROM: Final[Param[int | None]] = Param(
     name="from",
     text="The first moment: a date, RFC 3339, or ns since 1970; today, where not given.",

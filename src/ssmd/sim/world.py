@@ -63,6 +63,8 @@ class World:
         """How many trades there were: the number of the latest one."""
         self.awake = asyncio.Event()
         """Set while anything can happen: while an open market is watched."""
+        self._created: dict[int, int] = {}
+        self._updated: dict[int, int] = {}
         self._live: list[Market] = []
         self._places: dict[int, int] = {}
         self._events = 0
@@ -91,6 +93,13 @@ class World:
     def status(self, index: int) -> Status:
         found = self._markets.get(index)
         return "open" if found is None else found.status
+
+    def created_ns(self, index: int) -> int:
+        return self._created.get(index, self.began_ns)
+
+    def updated_ns(self, index: int) -> int:
+        """When the exchange last changed what it lists of the market, beside prices."""
+        return self._updated.get(index, self.began_ns)
 
     def now_ns(self) -> int:
         now = time.time_ns() if self._logical_ns is None else self._logical_ns
@@ -196,7 +205,7 @@ class World:
     def _open(self) -> int:
         self.size += 1
         market = self.at(self.size - 1)
-        now = self.now_ns()
+        now = self._created[market.index] = self._updated[market.index] = self.now_ns()
         market.status = "created"
         told = self._tell_all(Life(market, "created", now))
         market.status = "open"
@@ -205,7 +214,7 @@ class World:
 
     def _settle(self, market: Market) -> int:
         """Trading ends, what stands in the book is cancelled, the result is known."""
-        now = self.now_ns()
+        now = self._updated[market.index] = self.now_ns()
         told = sum(self._tell(market, change) for change in markets.clear(market, now))
         self._rest(market)
         market.result = "yes" if market.mid * 2 >= len(market.listing.grid) else "no"

@@ -26,6 +26,9 @@ GENESIS: Final = "0" * 64
 DUPLICATE: Final = "_duplicate"
 """Type of what stands for a message that was stored on the stream once more."""
 
+OTHER: Final = "_other"
+"""What market data of any further type is counted as, where a segment holds very many types."""
+
 
 class Range(Struct):
     """Frames of one connection in a segment: numbers of the exchange's frames and of our notes."""

@@ -9,17 +9,31 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ssmd.errors import ContractError
-from ssmd.message import Capture, decode_capture
+from ssmd.message import BINARY, EMPTY, TEXT, UNKNOWN, Capture, decode_capture
 from ssmd.store import header, segment
 from ssmd.store import manifest as manifests
 from ssmd.store.header import About
-from ssmd.store.manifest import ExchangeGap, File, GapEnd, Manifest, Range, SequenceGap
+from ssmd.store.manifest import (
+    DUPLICATE,
+    OTHER,
+    ExchangeGap,
+    File,
+    GapEnd,
+    Manifest,
+    Range,
+    SequenceGap,
+)
 from ssmd.store.segment import Block
-from ssmd.store.shares import Checked, is_data, verified_share
+from ssmd.store.shares import CONTROL, Checked, is_data, verified_share
 
 NS_PER_S: Final = 1_000_000_000
 FOREIGN: Final = "_foreign"
 """Type of what is on the stream and no message: kept as it is, under its stream sequence."""
+
+TYPES_MOST: Final = 256
+"""Message types that a segment's entry counts by name, beside those that are known to be few: an
+exchange may invent types without end."""
+_FEW: Final = CONTROL | {BINARY, DUPLICATE, EMPTY, FOREIGN, TEXT, UNKNOWN}
 
 _Count = Annotated[int, Meta(ge=0)]
 
@@ -79,6 +93,8 @@ class Tally:
         if recv_ns < self.first_recv_ns:
             self.first_recv_ns = recv_ns
         type_ = capture.type
+        if type_ not in self.types:
+            type_ = self._name(capture)  # from here on: what it is counted as
         self.types[type_] = self.types.get(type_, 0) + 1
         if capture.sym is not None:
             self.tickers.add(capture.sym)
@@ -92,8 +108,15 @@ class Tally:
             _seen_open(frames, capture.recv_ns)
             data = self._data.get(type_)
             if data is None:
-                data = self._data[type_] = is_data(type_)
+                data = self._data[type_] = is_data(type_) or type_ == OTHER
             frames.checks.data += data
+
+    def _name(self, capture: Capture) -> str:
+        """What a type is counted as that was not seen before."""
+        type_ = capture.type
+        if capture.part < 0 or type_ in _FEW or len(self.types) < TYPES_MOST:
+            return type_
+        return OTHER if is_data(type_) else UNKNOWN
 
     def _jump(self, capture: Capture) -> None:
         """The first line, or one whose sequence does not follow on the one before."""

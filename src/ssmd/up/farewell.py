@@ -13,13 +13,14 @@ from rich.console import Console
 from ssmd import message
 from ssmd.config import Config
 from ssmd.dataset import Archive
+from ssmd.store.manifest import OTHER
 from ssmd.up import board
 from ssmd.up.board import Kept, Row
 
 if TYPE_CHECKING:
     from ssmd.up.supervisor import Options
 
-FRAMES = frozenset({message.TEXT, message.BINARY, message.EMPTY, message.UNKNOWN})
+FRAMES = frozenset({OTHER, message.TEXT, message.BINARY, message.EMPTY, message.UNKNOWN})
 
 
 def archived(config: Config, data: Path) -> dict[str, Kept]:

@@ -30,8 +30,8 @@ STOP_S = 40.0
 SIM_START_S = 15.0
 NATS_CHECK_S = 1.0
 GIVE_UP_AFTER = 4
-STOP_ORDER = ("connect", "archive", "serve", "sim")
-"""The source first, so that what it read is archived before the archiver goes."""
+STOP_ORDER = ("connect", "secmaster", "archive", "serve", "sim")
+"""The sources first, so that what it read is archived before the archiver goes."""
 
 
 class Options(Struct, kw_only=True, frozen=True):
@@ -132,6 +132,8 @@ class Supervisor:
         self._spawn(tasks, "archive", ["archive", *env, *feeds, *health])
         self._spawn(tasks, "serve", ["serve", *env, "--port", str(port)])
         self._spawn(tasks, "connect", ["connect", *env, *feeds, *health])
+        if self._config.env.secmaster:
+            self._spawn(tasks, "secmaster", ["meta", "secmaster", "run", *env, *feeds, *health])
 
     def _spawn(self, tasks: asyncio.TaskGroup, name: str, arguments: list[str]) -> None:
         assert self._watch is not None

@@ -19,6 +19,7 @@ from ssmd.up.child import Child
 log = logging.getLogger(__name__)
 
 POLL_S = 0.5
+POLLED = ("connect", "archive", "secmaster")
 PLAIN_EVERY_S = 5.0
 RATE_EVERY_S = 1.0
 CURVE = 30
@@ -87,7 +88,7 @@ class Watch:
             yield live
 
     async def _poll(self, session: aiohttp.ClientSession) -> None:
-        polled = [self._children[name] for name in ("connect", "archive") if name in self._children]
+        polled = [self._children[name] for name in POLLED if name in self._children]
         await asyncio.gather(*(child.poll(session) for child in polled))
         now = time.monotonic()
         if now - self._counted < RATE_EVERY_S:

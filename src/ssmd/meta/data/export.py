@@ -12,6 +12,7 @@ from ssmd.meta.data.where import DateOrTime, Where, day_of, moment_ns, place, wh
 from ssmd.query import facts, parquet
 from ssmd.query.scope import VIEWS, Scope
 from ssmd.span import FOREVER_NS
+from ssmd.store.manifest import OTHER
 
 FORMATS = ("parquet", "csv", "ndjson", "arrow")
 
@@ -92,7 +93,7 @@ def _check(found: Where, scope: Scope, type_: str, first: str | None, last: str 
     if type_ in VIEWS:
         return
     known = {kind for day in days for kind in facts.whole(day).message_types}
-    if not {kind.lower() for kind in known} & types_of(type_):
+    if OTHER not in known and not {kind.lower() for kind in known} & types_of(type_):
         raise NotFound(
             f"no table or message type {type_!r}",
             hint=f"one of: {', '.join((*VIEWS, *sorted(known)))}",

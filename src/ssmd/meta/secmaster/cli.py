@@ -7,6 +7,7 @@ from ssmd.lazy import Entry, LazyGroup
 _HERE = "ssmd.meta.secmaster"
 COMMANDS: dict[str, Entry] = {
     "sync": Entry(f"{_HERE}.sync:sync", "Read what the exchanges list, and follow what changes."),
+    "run": Entry(f"{_HERE}.role:run_", "Keep the instruments, as a role of its own."),
     "list": Entry(f"{_HERE}.look:list_", "Instruments, one a line."),
     "show": Entry(f"{_HERE}.look:show_", "All that is known of one instrument."),
     "search": Entry(f"{_HERE}.look:search", "Find instruments by title, symbol or other names."),

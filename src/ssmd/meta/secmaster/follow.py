@@ -18,27 +18,33 @@ from ssmd.instruments.shelf import Shelf
 from ssmd.message import Message
 from ssmd.meta.secmaster.listing import Stopped, listing
 from ssmd.meta.secmaster.run import Run
-from ssmd.runtime import wait
+from ssmd.runtime import backoff, wait
 
 log = logging.getLogger(__name__)
 
 POLL_S: Final = 0.5
+RETRY_S: Final = 2.0
 BATCH: Final = 200
 
 
-async def follow(run: Run, stop: asyncio.Event) -> None:
-    """Until ``stop``: messages as they come, and the list again each ``refresh_s`` of the feed."""
-    listed = time.monotonic()
+async def follow(run: Run, stop: asyncio.Event, *, listed: bool = True) -> None:
+    """Until ``stop``: messages as they come, and the list again each ``refresh_s`` of the feed; at
+    once where it is not ``listed`` yet. An exchange that does not answer is asked again."""
+    refresh_s = run.feed.instruments.refresh_s
+    due, delays = time.monotonic() + (refresh_s if listed else 0.0), backoff(RETRY_S, refresh_s)
     while not stop.is_set():
         await take_up(run)
-        if time.monotonic() - listed >= run.feed.instruments.refresh_s:
-            listed = time.monotonic()
+        if time.monotonic() >= due:
             try:
                 await listing(run, stop)
+                run.trouble = None
+                due, delays = time.monotonic() + refresh_s, backoff(RETRY_S, refresh_s)
             except Stopped:
                 return
             except ExchangeError as error:
                 log.warning("%s: %s; asked again later", run.feed.name, error.message)
+                run.trouble = error.message
+                due = time.monotonic() + next(delays)
         await wait(stop, POLL_S)
 
 

@@ -64,6 +64,8 @@ class Run:
         self.state = state
         self.master: Master = MASTERS[feed.exchange]
         self.counts = Counts(feed.name)
+        self.trouble: str | None = None
+        """Why the exchange could not be listed lately."""
         self.on_progress: Callable[[Counts], None] = lambda counts: None
         self._publisher = publisher
         self._conn = state.holder or ""

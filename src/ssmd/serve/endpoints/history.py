@@ -20,7 +20,7 @@ from ssmd.serve.context import Context, context_of
 from ssmd.serve.describe import describe
 from ssmd.serve.history import choice, forms
 from ssmd.serve.history.reading import Asked, Reading, Take
-from ssmd.serve.params import FEEDS, FROM, SYMBOLS, TO, TYPE, Param
+from ssmd.serve.params import FEEDS, FROM, SYMBOLS, TO, TYPES, Param
 from ssmd.serve.params import choice as one_of
 from ssmd.span import Place
 
@@ -50,10 +50,6 @@ NAMES: Final[Param[str | None]] = Param(
     example="BTC/*",
     many=True,
 )
-TYPES: Final[Param[str | None]] = Param(
-    name=TYPE.name, text=f"{TYPE.text} Several are several `type`s.", parse=word_of,
-    schema=TYPE.schema, example="trade", many=True,
-)  # fmt: skip
 _KINDS: Final = one_of("type", "Type of record; several are several `type`s.", tuple(TABLE_OF))
 KINDS: Final[Param[str]] = Param(
     name="type", text=_KINDS.text, parse=_KINDS.parse, schema=_KINDS.schema, example="trade",

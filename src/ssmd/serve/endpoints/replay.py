@@ -2,7 +2,9 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Final
 
+from msgspec import structs
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -10,13 +12,44 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from ssmd.exchanges import EXCHANGES
 from ssmd.serve.context import context_of
-from ssmd.serve.replay.asked import native_of, replay_of
+from ssmd.serve.describe import describe, sockets
+from ssmd.serve.params import FEEDS, FROM, TO, TYPES, Param, choice
+from ssmd.serve.params import SYMBOLS as NAMES
+from ssmd.serve.replay.asked import FORMS, MAX_SPEED, native_of, replay_of, speed_of
 from ssmd.serve.replay.native import Native
 from ssmd.serve.replay.player import Abandoned, Frame, Player
 from ssmd.serve.replay.socket import GOING_AWAY, Closed, Socket, refusing
 
+SPEED: Final[Param[float]] = Param(
+    name="speed",
+    text="1 is as it was, N is N times as fast, 0 is as fast as you read.",
+    parse=lambda text, _: speed_of(text),
+    schema={"type": "number", "minimum": 0, "maximum": MAX_SPEED},
+    example=0,
+    default=1,
+)
+FORM: Final = choice("form", "Messages as they are archived, or what they mean.", FORMS)
+CURSOR: Final[Param[str | None]] = Param(
+    name="cursor",
+    text="What the last message was sent with: goes on behind it.",
+    parse=lambda text, _: text,
+    schema={"type": "string"},
+)
+EXCHANGE: Final[Param[str]] = Param(
+    name="exchange",
+    text=f"Whose protocol it is: {', '.join(EXCHANGES)}.",
+    parse=lambda text, _: text,
+    schema={"type": "string"},
+    example="kraken",
+    place="path",
+)
+_FROM: Final = structs.replace(FROM, text="The first moment: a date, RFC 3339, or ns since 1970.")
+_WHAT: Final = (FEEDS, TYPES, NAMES, _FROM, TO, SPEED, FORM, CURSOR)
 
+
+@describe(*_WHAT, formats=("text/event-stream",), missing=True, cost=10)
 async def events(request: Request) -> Response:
     """Messages of ``feed`` from ``from`` to ``to``, at ``speed``, as server-sent events.
 
@@ -52,6 +85,7 @@ def _event(frame: Frame) -> bytes:
     return f"event: {frame.type}\n{id_}data: ".encode() + frame.text + b"\n\n"
 
 
+@describe(*_WHAT, socket=True)
 async def messages(websocket: WebSocket) -> None:
     """The same over a WebSocket, which takes pause, resume, seek and speed."""
     context = context_of(websocket)
@@ -80,6 +114,7 @@ async def _play(socket: Socket, player: Player) -> None:
     await socket.converse(hear, talk)
 
 
+@describe(EXCHANGE, any_query=True, missing=True)
 async def native(websocket: WebSocket) -> None:
     """The exchange's own protocol over what is archived of it, from ``from`` to ``to``."""
     context = context_of(websocket)
@@ -92,5 +127,5 @@ async def native(websocket: WebSocket) -> None:
 routes = [
     Route("/v1/replay", events),
     WebSocketRoute("/v1/replay", messages),
-    WebSocketRoute("/replay/{exchange}/ws", native),
+    *sockets("/replay/{exchange}/ws", native),
 ]

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 from msgspec import Struct
@@ -27,6 +27,7 @@ MAX_SPEED: Final = 1_000_000.0
 _MOST_CURSOR: Final = 16_384
 
 Form = Literal["raw", "records"]
+FORMS: Final = get_args(Form)
 
 
 class AskedNative(Struct, frozen=True):

@@ -34,9 +34,12 @@ def recorded(archive: Archive, feeds: Iterable[str], window: Window) -> Iterator
     scope = Scope(start_ns=window.start_ns, end_ns=window.end_ns)
     for feed in feeds:
         for day in days_of(archive, feed, window):
-            for row in gap_rows(whole(archive.day(feed, day))):
-                if overlaps(row, scope):
-                    yield _hole(row)
+            try:
+                manifest = whole(archive.day(feed, day))
+            except OSError as error:
+                yield Hole(feed, day, f"its gaps are not known: {error.strerror}")
+                continue
+            yield from (_hole(row) for row in gap_rows(manifest) if overlaps(row, scope))
 
 
 def _hole(row: dict[str, Any]) -> Hole:

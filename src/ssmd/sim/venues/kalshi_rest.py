@@ -1,12 +1,11 @@
 """REST of the simulated Kalshi: the routes that discovery, audits and repairs use."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
-from ssmd.sim.market import Trade, draw
+from ssmd.sim.market import Trade
 from ssmd.sim.venues.base import Reply
-from ssmd.sim.venues.kalshi_frames import close_s, encode, facts, price_ranges, stamp, trade_id
+from ssmd.sim.venues.kalshi_frames import encode, facts, stamp, trade_id
 from ssmd.sim.venues.kalshi_listing import (
     EVENT_SIZE,
     PRICES,
@@ -14,18 +13,17 @@ from ssmd.sim.venues.kalshi_listing import (
     event_ticker,
     index_of,
     size_text,
-    structure,
-    ticker,
+)
+from ssmd.sim.venues.kalshi_objects import (
+    NS_PER_S,
+    event_object,
+    fee_changes,
+    market_object,
+    series_object,
 )
 from ssmd.sim.world import World
 
 _WHOLE: Final = 10_000
-_STATUS: Final = {
-    "created": "initialized",
-    "open": "active",
-    "closed": "determined",
-    "settled": "finalized",
-}
 _FILTER: Final = {
     "unopened": {"created"},
     "open": {"open"},
@@ -34,6 +32,10 @@ _FILTER: Final = {
     "settled": {"settled"},
 }
 """What the query calls a status is not what the answer calls it."""
+_BESIDE_UPDATED: Final = frozenset(
+    {"min_updated_ts", "limit", "cursor", "series_ticker", "mve_filter"}
+)
+"""Parameters that ``min_updated_ts`` works with (docs.kalshi.com, GET /markets)."""
 Query = Mapping[str, str]
 
 
@@ -55,6 +57,12 @@ def answer(world: World, path: str, query: Query) -> Reply:
                 return _market(world, name)
             case ["markets", name, "orderbook"]:
                 return _orderbook(world, name, query)
+            case ["series"]:
+                return _series(query)
+            case ["series", "fee_changes"]:
+                return _fee_changes(world, query)
+            case ["series", name]:
+                return _ok({"series": series_object()}) if name == SERIES else _missing()
             case ["events"]:
                 return _events(world, query)
             case ["events", name]:
@@ -88,12 +96,13 @@ def _markets(world: World, query: Query) -> Reply:
         if len(page) == limit:
             after = str(index)
             break
-        page.append(_market_object(world, index))
+        page.append(market_object(world, index))
     return _ok({"markets": page, "cursor": after})
 
 
 def _chosen(world: World, query: Query, first: int) -> Iterator[int]:
     """The numbers of the markets that a query is after, from ``first`` on."""
+    since_ns = _since_ns(query)
     wanted: set[str] = set()
     for name in filter(None, query.get("status", "").split(",")):
         if name not in _FILTER:
@@ -108,61 +117,27 @@ def _chosen(world: World, query: Query, first: int) -> Iterator[int]:
     for index in indexes:
         if wanted and world.status(index) not in wanted:
             continue
+        if since_ns and world.updated_ns(index) <= since_ns:
+            continue
         if query.get("event_ticker", event_ticker(index)) == event_ticker(index):
             yield index
+
+
+def _since_ns(query: Query) -> int:
+    """Since when a market must have changed. Raises ValueError where that is asked for beside a
+    filter that it does not work with."""
+    if "min_updated_ts" not in query:
+        return 0
+    if not _BESIDE_UPDATED.issuperset(query):
+        raise ValueError
+    return int(query["min_updated_ts"]) * NS_PER_S
 
 
 def _market(world: World, name: str) -> Reply:
     index = index_of(name)
     if index is None or index >= world.size:
         return _missing()
-    return _ok({"market": _market_object(world, index)})
-
-
-def _market_object(world: World, index: int) -> dict[str, Any]:
-    """A market as listed. One that nobody has looked at is known by its opening prices."""
-    market = world.peek(index)
-    if market is None:
-        listing = world.venue.listing(index, world.seed)
-        bid, ask, last = listing.grid[listing.mid - 1], listing.grid[listing.mid + 1], 0
-    else:
-        found = market.book.best_ask
-        bid, ask = market.book.best_bid or 0, _WHOLE if found is None else found
-        last = market.last or 0
-    volume = draw(world.seed, index, 10_000_000, "volume") + (market.volume if market else 0)
-    close = datetime.fromtimestamp(close_s(index, world.began_ns // 1_000_000_000), UTC)
-    began = stamp(world.began_ns)
-    return {
-        "ticker": ticker(index),
-        "event_ticker": event_ticker(index),
-        "market_type": "binary",
-        "status": _STATUS[world.status(index)],
-        "open_time": began,
-        "created_time": began,
-        "updated_time": began,
-        "close_time": close.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "expiration_time": close.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "title": f"Will simulated market {index} settle yes?",
-        "yes_sub_title": "Yes",
-        "no_sub_title": "No",
-        "rules_primary": "Settles by the seed.",
-        "price_level_structure": structure(index),
-        "price_ranges": price_ranges(index),
-        "yes_bid_dollars": PRICES[bid],
-        "yes_ask_dollars": PRICES[ask],
-        "no_bid_dollars": PRICES[_WHOLE - ask],
-        "no_ask_dollars": PRICES[_WHOLE - bid],
-        "last_price_dollars": PRICES[last],
-        "volume_fp": size_text(volume),
-        "volume_24h_fp": size_text(volume),
-        "open_interest_fp": size_text(volume),
-        "notional_value_dollars": "1.0000",
-        "can_close_early": True,
-        "strike_type": "greater",
-        "floor_strike": index % EVENT_SIZE,
-        "exchange_index": 0,
-        "result": (market.result if market else None) or "",
-    }
+    return _ok({"market": market_object(world, index)})
 
 
 def _orderbook(world: World, name: str, query: Query) -> Reply:
@@ -233,13 +208,26 @@ def _trade_object(world: World, trade: Trade) -> dict[str, Any]:
     }
 
 
+def _series(query: Query) -> Reply:
+    found = series_object()
+    tags = set(filter(None, query.get("tags", "").split(",")))
+    named = query.get("category", found["category"]) == found["category"]
+    return _ok({"series": [found] if named and tags.issubset(found["tags"]) else []})
+
+
+def _fee_changes(world: World, query: Query) -> Reply:
+    named = query.get("series_ticker", SERIES) == SERIES
+    past = query.get("show_historical") == "true"
+    return _ok({"series_fee_change_arr": fee_changes(world, past=past) if named else []})
+
+
 def _events(world: World, query: Query) -> Reply:
     first, limit = _page(query, 200, 100)
     count = (world.size + EVENT_SIZE - 1) // EVENT_SIZE
     nested = query.get("with_nested_markets") == "true"
     page = []
     for number in range(first, min(first + limit, count)):
-        event = _event_object(number)
+        event = event_object(number)
         if nested:
             event["markets"] = _event_markets(world, number)
         page.append(event)
@@ -251,22 +239,9 @@ def _event(world: World, name: str) -> Reply:
     if head != SERIES or not digits.isdigit() or int(digits) * EVENT_SIZE >= world.size:
         return _missing()
     number = int(digits)
-    return _ok({"event": _event_object(number), "markets": _event_markets(world, number)})
-
-
-def _event_object(number: int) -> dict[str, Any]:
-    return {
-        "event_ticker": f"{SERIES}-E{number:05d}",
-        "series_ticker": SERIES,
-        "title": f"Simulated event {number}",
-        "sub_title": "",
-        "category": "Simulation",
-        "mutually_exclusive": False,
-        "collateral_return_type": "MECNET",
-        "exchange_index": 0,
-    }
+    return _ok({"event": event_object(number), "markets": _event_markets(world, number)})
 
 
 def _event_markets(world: World, number: int) -> list[dict[str, Any]]:
     last = min((number + 1) * EVENT_SIZE, world.size)
-    return [_market_object(world, index) for index in range(number * EVENT_SIZE, last)]
+    return [market_object(world, index) for index in range(number * EVENT_SIZE, last)]

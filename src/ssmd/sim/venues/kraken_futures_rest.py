@@ -19,6 +19,8 @@ _BASES: Final = ("XBT", "ETH", "SOL", "XRP", "DOGE", "ADA", "LTC", "DOT", "LINK"
 _INDEX: Final = {base: index for index, base in enumerate(_BASES)}
 _PRODUCT: Final = re.compile(r"PF_(?:SIM(\d{3})|([A-Z]+))USD")
 _PAGE: Final = 100
+_FEES: Final = "eef90775-995b-4596-9257-0917f6134766"
+"""The one fee schedule, as products refer to it."""
 
 
 def product(index: int) -> str:
@@ -42,7 +44,9 @@ def answer(world: World, route: str, query: Mapping[str, str]) -> Reply:
     now = rfc3339(world.now_ns() // 1_000_000 * 1_000_000).replace("000Z", "Z")
     match route:
         case "/instruments":
-            found: Any = {"instruments": [_instrument(index) for index in range(world.size)]}
+            found: Any = {"instruments": [_instrument(i) for i in range(world.size)]}
+        case "/feeschedules":
+            found = {"feeSchedules": [_fees()]}
         case "/tickers":
             found = {"tickers": [_ticker(world.at(index)) for index in range(world.size)]}
         case "/orderbook" | "/history":
@@ -69,10 +73,33 @@ def _instrument(index: int) -> dict[str, Any]:
         "tickSize": 0.1,
         "contractSize": 1,
         "tradeable": True,
+        "impactMidSize": 1.0,
+        "maxPositionSize": 1_000_000.0,
+        "openingDate": "2022-03-22T13:18:45Z",
+        "marginLevels": [
+            {"numNonContractUnits": 0.0, "initialMargin": 0.02, "maintenanceMargin": 0.01}
+        ],
+        "fundingRateCoefficient": 24,
+        "maxRelativeFundingRate": 0.0025,
+        "contractValueTradePrecision": 4,
+        "postOnly": False,
+        "feeScheduleUid": _FEES,
+        "mtf": False,
         "base": _base(index),
         "quote": "USD",
         "pair": f"{_base(index)}:USD",
-        "contractValueTradePrecision": 4,
+    }
+
+
+def _fees() -> dict[str, Any]:
+    tiers = ((0.02, 0.05, 0.0), (0.015, 0.04, 100_000.0), (0.0, 0.01, 100_000_000.0))
+    return {
+        "uid": _FEES,
+        "name": "Simulated",
+        "tiers": [
+            {"makerFee": maker, "takerFee": taker, "usdVolume": volume}
+            for maker, taker, volume in tiers
+        ],
     }
 
 

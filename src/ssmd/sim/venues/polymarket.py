@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -10,15 +9,12 @@ import msgspec
 
 from ssmd.exchanges.polymarket_hash import book_hash
 from ssmd.sim.market import Change, Life, Listing, Market, Trade, draw, text
+from ssmd.sim.venues import polymarket_gamma as gamma
 from ssmd.sim.venues.base import Keys, Reply
+from ssmd.sim.venues.polymarket_listing import TICK, condition, index_of, outcome, question, token
 from ssmd.sim.world import World
 
 MAX_ASSETS: Final = 500
-TICK: Final = "0.01"
-_TOKENS: Final = 10**60
-_CONDITION: Final = re.compile(r"0x[0-9a-f]{64}")
-_NUMBER: Final = re.compile(r"[0-9]{1,9}")
-_ASSET: Final = re.compile(r"[0-9]{61,78}")
 
 
 class PolymarketSession:
@@ -150,7 +146,7 @@ class PolymarketSession:
         if life.status == "created":
             body |= {
                 "event_type": "new_market",
-                "question": _question(index),
+                "question": question(index),
                 "slug": f"sim-{index}",
             }
             body |= {"outcomes": ["Yes", "No"], "active": True, "clob_token_ids": tokens}
@@ -189,10 +185,7 @@ class PolymarketVenue:
         )
 
     def find(self, name: str) -> int | None:
-        if _CONDITION.fullmatch(name):
-            return int(name, 16) - 1
-        asset = int(name) if _ASSET.fullmatch(name) else 0
-        return (asset - _TOKENS) // 2 if asset >= _TOKENS else None
+        return index_of(name)
 
     def session(self, world: World, number: int) -> PolymarketSession:
         return PolymarketSession(world)
@@ -200,8 +193,8 @@ class PolymarketVenue:
     def rest(
         self, world: World, path: str, query: Mapping[str, str], posted: bytes | None = None
     ) -> Reply:
-        if path == "/markets/keyset":
-            return _keyset(world, query)
+        if path.startswith("/markets"):
+            return gamma.answer(world, path, query)
         market = world.market(query.get("token_id", "")) if path == "/book" else None
         if market is None:
             return Reply(404, b'{"error":"not found"}')
@@ -214,61 +207,12 @@ class PolymarketVenue:
         return "subscribe" if b"assets_ids" in frame and b"unsubscribe" not in frame else "other"
 
 
-def token(index: int, side: int) -> str:
-    """The asset id of an outcome: 0 is Yes."""
-    return str(_TOKENS + 2 * index + side)
-
-
-def outcome(asset: str) -> int:
-    return int(asset) % 2
-
-
-def condition(index: int) -> str:
-    return f"0x{index + 1:064x}"
-
-
-def _question(index: int) -> str:
-    return f"Simulated question {index}?"
-
-
 def _price(cents: int) -> str:
     return text(cents, 2)
 
 
 def _level(level: tuple[int, int]) -> dict[str, str]:
     return {"price": _price(level[0]), "size": text(level[1], 2)}
-
-
-def _keyset(world: World, query: Mapping[str, str]) -> Reply:
-    limit, after = query.get("limit", "100"), query.get("after_cursor") or "0"
-    numbers = _NUMBER.fullmatch(limit) and _NUMBER.fullmatch(after)
-    if not numbers or not 0 < int(limit) <= 100:
-        return Reply(400, b'{"error":"bad request"}')
-    if "offset" in query:
-        return Reply(422, b'{"error":"offset is not supported"}')
-    first = int(after)
-    last = min(first + int(limit), world.size)
-    page: dict[str, Any] = {"markets": [_describe(world, index) for index in range(first, last)]}
-    if last < world.size:
-        page["next_cursor"] = str(last)
-    return Reply(200, msgspec.json.encode(page))
-
-
-def _describe(world: World, index: int) -> dict[str, Any]:
-    closed = world.status(index) in ("closed", "settled")
-    return {
-        "id": str(index),
-        "question": _question(index),
-        "conditionId": condition(index),
-        "slug": f"sim-{index}",
-        "outcomes": '["Yes", "No"]',
-        "clobTokenIds": json.dumps([token(index, 0), token(index, 1)]),
-        "active": True,
-        "closed": closed,
-        "acceptingOrders": not closed,
-        "orderPriceMinTickSize": 0.01,
-        "volumeNum": 1000.0,
-    }
 
 
 POLYMARKET = PolymarketVenue()
