@@ -8,13 +8,12 @@ from ssmd.apikey import ApiKey
 from ssmd.errors import SsmdError
 from ssmd.serve.access import KEY
 from ssmd.serve.answers import Forbidden, TooLarge, error_answer
+from ssmd.serve.endpoints.page import FOLDER
 from ssmd.serve.keyring import Keyring
 from ssmd.serve.reach import host_of, is_loopback
 
-OPEN: Final = frozenset(
-    {"/", "/health", "/ready", "/metrics", "/page.js", "/feeds.js", "/page.css"}
-)
-"""Paths that need no key: probes and the page, which hold no market data."""
+OPEN: Final = frozenset({"/", "/health", "/ready", "/metrics"})
+"""Paths that need no key: probes and the page, which hold no market data; so do its files."""
 
 
 class Guard:
@@ -56,7 +55,7 @@ class Guard:
                     f"without a key, {host!r} is not answered to",
                     hint="use http://127.0.0.1, or set SSMD_API_KEY where ssmd serve runs",
                 )
-        if path in OPEN or (sent is None and not self._required):
+        if path in OPEN or path.startswith(FOLDER) or (sent is None and not self._required):
             return None
         key = self._keyring.check((sent or b"").decode("latin-1"))
         if key is not None and "read" not in key.scopes:

@@ -1,0 +1,61 @@
+// Asking again and again, as long as somebody looks.
+
+/** @type {(error: unknown) => void} */
+let failed = () => {};
+let fine = () => {};
+
+/** Who is told how it goes. @param {(error: unknown) => void} onError @param {() => void} onFine */
+export function report(onError, onFine) {
+  failed = onError;
+  fine = onFine;
+}
+
+/** Whether an error only says that the view was left. @param {unknown} error */
+export const left = (error) => error instanceof DOMException && error.name === "AbortError";
+
+/**
+ * Do it once, and tell what goes wrong. True where it went well.
+ * @param {() => Promise<void>} work @param {AbortSignal} signal
+ */
+export async function once(work, signal) {
+  try {
+    await work();
+    if (!signal.aborted) fine();
+    return true;
+  } catch (error) {
+    if (!signal.aborted && !left(error)) failed(error);
+    return false;
+  }
+}
+
+/**
+ * Do it now and every `ms`, never twice at a time, and not while the tab is hidden.
+ * @param {() => Promise<void>} work @param {number} ms @param {AbortSignal} signal
+ */
+export function every(work, ms, signal) {
+  let timer = 0;
+  const turn = async () => {
+    if (!document.hidden || !started) await once(work, signal);
+    started = true;
+    if (!signal.aborted) timer = window.setTimeout(turn, ms);
+  };
+  let started = false;
+  signal.addEventListener("abort", () => clearTimeout(timer));
+  void turn();
+}
+
+/**
+ * Draw at most once a frame, however often it is asked for.
+ * @param {() => void} draw @param {AbortSignal} signal
+ */
+export function framed(draw, signal) {
+  let waiting = 0;
+  signal.addEventListener("abort", () => cancelAnimationFrame(waiting));
+  return () => {
+    if (waiting || signal.aborted) return;
+    waiting = requestAnimationFrame(() => {
+      waiting = 0;
+      draw();
+    });
+  };
+}

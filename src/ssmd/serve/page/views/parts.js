@@ -1,0 +1,118 @@
+// The pieces of the instrument's view.
+import { empty, h, loading, say, th } from "/page/dom.js";
+import { amount, clock, count, decimal, moment, short } from "/page/format.js";
+import { inspector } from "/page/inspector.js";
+import { once } from "/page/poll.js";
+
+const TAPE = 18;
+
+/** The layout, and what its parts do. @param {string} feed @param {string} sym @param {AbortSignal} signal */
+export function frame(feed, sym, signal) {
+  const fact = (/** @type {string} */ name) => {
+    const value = h("dd", {}, "–");
+    return { root: h("div", {}, h("dt", {}, name), value), value };
+  };
+  const [price, change, best, volume, gaps] = ["Last", "Change", "Bid / ask", "Volume", "Gaps shown"].map(fact);
+  const pill = h("span.pill.idle", {}, "loading");
+  const chart = h("div.chart", { role: "img", "aria-label": `Price of ${sym}; the numbers are in the table below` });
+  const heat = h("canvas.heat", { role: "img", "aria-label": "The book over the last four minutes: the more stands at a price, the stronger its colour" });
+  const nothing = h("div.over", { hidden: true });
+  const unknown = h("div.over", { hidden: true });
+  const book = h("div", {}, loading("…"));
+  const list = h("div", {}, loading("…"));
+  const legend = h("p.legend.bar-legend");
+  const windows = h("div");
+  const table = h("div.scroll");
+  const details = h("details.panel.pad", {}, h("summary", {}, "Bars as a table"), table);
+  const updates = h("b", {}, "0");
+  const view = inspector(signal);
+  const root = h(
+    "div.instrument",
+    {},
+    h("header.head", {}, h("p.crumbs", {}, h("a", { href: `#/instruments?feed=${encodeURIComponent(feed)}` }, "Instruments"), " / ", feed), h("h1", { title: sym }, short(sym, 34)), pill, h("dl.facts.line", {}, price.root, change.root, best.root, volume.root, gaps.root)),
+    h(
+      "div.board",
+      {},
+      h("section.panel.price", { "aria-label": "Price" }, h("div.bar-line", {}, windows, legend), h("div.canvas", {}, chart, nothing)),
+      h("section.panel.depth", { "aria-label": "Order book" }, h("h2", {}, "Order book"), h("div.cols", { "aria-hidden": "true" }, h("span", {}, "Price"), h("span", {}, "Size"), h("span", {}, "Sum")), book),
+      h("section.panel.over-time", { "aria-label": "Book over time" }, h("div.bar-line", {}, h("h2", {}, "Book over time"), h("p.legend", {}, h("span", {}, h("i.swatch.up"), "bids"), h("span", {}, h("i.swatch.down"), "asks"), h("span", {}, h("i.swatch.dot"), "trades"), h("span", {}, h("i.swatch.gap"), "gap"))), h("div.canvas", {}, heat, unknown)),
+      h("section.panel.last", { "aria-label": "Last trades" }, h("h2", {}, "Trades"), list),
+    ),
+    details,
+    h("div.bar-line", {}, h("h2", {}, "Messages and records"), h("p.soft.small", {}, updates, " updates since this page was opened")),
+    view.root,
+  );
+  return {
+    root, chart, heat, book, tape: list, legend, windows, table, details, updates,
+    facts: { price: price.value, change: change.value, best: best.value, volume: volume.value, gaps: gaps.value },
+    /** @param {string} word @param {string} kind */
+    state(word, kind) {
+      pill.className = `pill ${kind}`;
+      say(pill, word);
+    },
+    /** @param {boolean} synced @param {boolean} traded */
+    known(synced, traded) {
+      unknown.hidden = synced;
+      nothing.hidden = traded;
+      if (!synced && !unknown.childNodes.length) unknown.append(empty("The book is not known yet.", "It begins with the next snapshot."));
+      if (!traded && !nothing.childNodes.length) nothing.append(empty("Nothing traded in this time."));
+    },
+    /** @param {{feed: string, date: string, sym: string, from: string}} wanted */
+    inspect: (wanted) => void once(async () => void (await view.load(wanted)), signal),
+  };
+}
+
+/** @param {ReturnType<typeof frame>} parts @param {import("/page/market.js").Market} market @param {import("/page/chart.js").Scene} scene */
+export function head({ facts }, market, scene) {
+  const seen = scene.bars.filter((bar) => bar.start + scene.step > scene.from);
+  const [first, last] = [seen[0], seen.at(-1)];
+  const bid = market.book.top("bids", 1)[0];
+  const ask = market.book.top("asks", 1)[0];
+  const text = market.tape[0]?.price ?? last?.close.toString();
+  say(facts.price, text === undefined ? "–" : decimal(text));
+  const share = first && last ? last.close / first.open - 1 : 0;
+  say(facts.change, first ? `${share > 0 ? "+" : share < 0 ? "−" : ""}${Math.abs(share * 100).toFixed(2)} %` : "–");
+  facts.change.className = share > 0 ? "up" : share < 0 ? "down" : "";
+  say(facts.best, bid || ask ? `${bid ? decimal(bid.price) : "–"} / ${ask ? decimal(ask.price) : "–"}` : "–");
+  say(facts.volume, amount(seen.reduce((all, bar) => all + bar.volume, 0)));
+  say(facts.gaps, scene.gaps.length ? count(scene.gaps.length) : "none");
+  facts.gaps.className = scene.gaps.length ? "warn" : "";
+}
+
+/** @param {HTMLElement} legend @param {import("/page/chart.js").Bar | undefined} bar @param {boolean} pointed */
+export function bar(legend, bar, pointed) {
+  if (!bar) return say(legend, "");
+  const number = (/** @type {number} */ value) => value.toLocaleString("en", { maximumSignificantDigits: 8 });
+  say(legend, `${pointed ? moment(bar.start * 1e6) : "last bar"}   O ${number(bar.open)}  H ${number(bar.high)}  L ${number(bar.low)}  C ${number(bar.close)}  V ${amount(bar.volume)}`);
+}
+
+/** The last trades; rows are made once. */
+export function tape() {
+  const cells = Array.from({ length: TAPE }, () => {
+    const [time, price, size] = [h("time"), h("span.price"), h("span.size")];
+    return { row: h("li.none", {}, time, price, size), time, price, size };
+  });
+  const root = h("ol.tape", { "aria-label": "Last trades, newest first" }, cells.map((cell) => cell.row));
+  /** @param {import("/page/book.js").Entry[]} trades newest first */
+  function draw(trades) {
+    cells.forEach(({ row, time, price, size }, i) => {
+      const trade = trades[i];
+      row.className = trade ? (trade.side === "sell" ? "down" : "up") : "none";
+      if (!trade) return;
+      say(time, clock(trade.ts_ns ?? trade.recv_ns));
+      say(price, decimal(trade.price ?? ""));
+      say(size, amount(Number(trade.size)));
+    });
+  }
+  return { root, draw };
+}
+
+/** The newest bars in numbers, made only while somebody looks. @param {HTMLElement} place @param {import("/page/chart.js").Bar[]} bars @param {() => boolean} open */
+export function barTable(place, bars, open) {
+  const fill = () =>
+    place.replaceChildren(
+      h("table", {}, h("caption.hidden", {}, "The newest bars"), h("thead", {}, h("tr", {}, th("Start (UTC)"), ...["Open", "High", "Low", "Close", "Volume", "Trades"].map((name) => th(name, "n")))), h("tbody", {}, bars.slice(-60).reverse().map((one) => h("tr", {}, h("td", {}, moment(one.start * 1e6)), [one.open, one.high, one.low, one.close, one.volume, one.count].map((value) => h("td.n", {}, value.toLocaleString("en", { maximumSignificantDigits: 10 }))))))),
+    );
+  if (open()) fill();
+  else place.parentElement?.addEventListener("toggle", fill, { once: true });
+}
