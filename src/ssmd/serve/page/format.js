@@ -26,11 +26,26 @@ export function percent(share) {
   return `${Number.isInteger(cut) ? cut : cut.toFixed(1)} %`;
 }
 
+/** How long ago. @param {number} seconds */
+export const ago = (seconds) => (seconds < 1 ? "now" : `${duration(Math.floor(seconds))} ago`);
+
+/** What is left of a whole, rounded up: the other part was rounded down. @param {number} share */
+export const rest = (share) => `${(Math.ceil(share * 1000 - 1e-9) / 10).toFixed(1).replace(".0", "")} %`;
+
+/** A change in percent, with its sign, and the class that colours it. @param {number} share @returns {[string, string]} */
+export function change(share) {
+  const text = Math.abs(share * 100).toFixed(2);
+  if (Number(text) === 0) return [`${text} %`, "soft"];
+  return share > 0 ? [`+${text} %`, "up"] : [`−${text} %`, "down"];
+}
+
+/** @param {number} n @param {string} one */
+export const plural = (n, one) => `${count(n)} ${one}${n === 1 ? "" : "s"}`;
+
 /** @param {number} seconds */
 export function duration(seconds) {
-  if (seconds < 0.001) return "< 1 ms";
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 10) return `${seconds.toFixed(1).replace(".0", "")} s`;
   if (seconds < 120) return `${Math.round(seconds)} s`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
   if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`;
@@ -62,6 +77,24 @@ export const day = (date, long = false) =>
 export function decimal(text) {
   const [, sign, whole, rest] = /^(-?)(\d+)(\.\d+)?$/.exec(text) ?? [];
   return whole === undefined ? text : sign + whole.replace(/\B(?=(\d{3})+$)/g, ",") + (rest ?? "");
+}
+
+/** Digits after the point. @param {string} text */
+const places = (text) => text.split(".")[1]?.length ?? 0;
+
+/** As many digits after the point as the longest has. @param {string[]} texts */
+export const digits = (texts) => texts.reduce((most, text) => Math.max(most, places(text)), 0);
+
+/** Exact decimal text, filled up with zeros. @param {string} text @param {number} most */
+export function aligned(text, most) {
+  const missing = most - places(text);
+  return decimal(missing > 0 ? `${text}${places(text) ? "" : "."}${"0".repeat(missing)}` : text);
+}
+
+/** Sizes under each other: the same digits for all, at most four. @param {number[]} sizes */
+export function column(sizes) {
+  const most = sizes.some((one) => one >= 100_000) ? 0 : Math.min(4, digits(sizes.map((one) => String(Number(one.toFixed(4))))));
+  return (/** @type {number} */ one) => (one >= 1e6 ? compact(one) : one > 0 && one < 0.00005 ? one.toExponential(1) : one.toLocaleString("en", { minimumFractionDigits: most, maximumFractionDigits: most }));
 }
 
 /** A size, with no more digits than can be told apart. @param {number} n */

@@ -123,10 +123,10 @@ function dots(to, heat, x, y) {
   to.lineWidth = 1;
   for (const trade of heat.trades) {
     to.beginPath();
-    to.arc(x(trade.t), y(trade.price), 2 + 5 * Math.sqrt(trade.size / most), 0, 7);
+    to.arc(x(trade.t), y(trade.price), 1.3 + 3.5 * Math.sqrt(trade.size / most), 0, 7);
     to.fillStyle = colour(trade.buy ? "up" : "down", 0.9);
     to.fill();
-    to.strokeStyle = colour("panel", 0.9);
+    to.strokeStyle = colour("panel", 0.8);
     to.stroke();
   }
 }

@@ -7,6 +7,7 @@ import { has } from "/page/paths.js";
 import { once } from "/page/poll.js";
 
 const MOST = 60;
+const MOST_RECORDS = 12;
 const TABLES = ["trades", "quotes", "book_snapshots", "book_deltas", "instrument_status"];
 const SOURCE = new Set(["feed", "recv_ns", "ts_ns", "conn", "n", "part", "nats_seq", "nth", "unfit"]);
 
@@ -76,7 +77,7 @@ export function inspector(signal) {
       // Our own notes and acknowledgements make no records.
       const found = of.type.startsWith("_") ? [] : await records(feed, of, signal);
       if (mine !== turn) return;
-      made.replaceChildren(...(found.length ? found.map(shown) : [h("p.soft", {}, of.type.startsWith("_") ? "A note of the connector: no record is made of it." : "No record is made of it.")]));
+      made.replaceChildren(...(found.length ? [...found.slice(0, MOST_RECORDS).map(shown), ...(found.length > MOST_RECORDS ? [h("p.soft", {}, `and ${found.length - MOST_RECORDS} more`)] : [])] : [h("p.soft", {}, of.type.startsWith("_") ? "A note of the connector: no record is made of it." : "No record is made of it.")]));
     }, signal);
   }
 
@@ -93,7 +94,9 @@ export function inspector(signal) {
     const found = await messages(wanted, signal);
     turn += 1;
     list.replaceChildren(...found.map(entry));
-    if (found.length) await choose(found[0], list.querySelector("button"));
+    // Rather a message with records than a note of the connector.
+    const first = Math.max(found.findIndex((one) => one.sym && !one.type.startsWith("_")), 0);
+    if (found.length) await choose(found[first], list.querySelectorAll("button")[first]);
     else {
       list.replaceChildren(h("li", {}, empty("No such message.")));
       raw.replaceChildren();

@@ -1,6 +1,6 @@
 // The depth of a book, best prices in the middle. Its rows are made once, and only their text changes.
 import { h, say } from "/page/dom.js";
-import { amount, decimal, percent } from "/page/format.js";
+import { aligned, column, digits, percent } from "/page/format.js";
 
 /** @param {number} rows of each side */
 export function ladder(rows) {
@@ -19,17 +19,22 @@ export function ladder(rows) {
     bids.map((one) => one.row),
   );
 
-  /** @param {ReturnType<make>[]} cells @param {import("/page/book.js").Level[]} levels @param {number} most */
-  function side(cells, levels, most) {
+  let places = 0; // of prices: it only grows, so that they do not dance
+
+  /**
+   * @param {ReturnType<make>[]} cells @param {import("/page/book.js").Level[]} levels
+   * @param {number} most @param {(size: number) => string} text
+   */
+  function side(cells, levels, most, text) {
     let total = 0;
     cells.forEach(({ row, bar, price, size, total: sum }, i) => {
       const level = levels[i];
       row.classList.toggle("none", !level);
       if (!level) return;
       total += level.size;
-      say(price, decimal(level.price));
-      say(size, amount(level.size));
-      say(sum, amount(total));
+      say(price, aligned(level.price, places));
+      say(size, text(level.size));
+      say(sum, text(total));
       bar.style.width = `${((100 * total) / most).toFixed(1)}%`;
     });
   }
@@ -40,11 +45,12 @@ export function ladder(rows) {
     const down = book.top("bids", rows);
     const sum = (/** @type {import("/page/book.js").Level[]} */ levels) => levels.reduce((all, one) => all + one.size, 0);
     const most = Math.max(sum(up), sum(down), 1e-12);
-    side(asks, up, most);
-    side(bids, down, most);
+    places = Math.max(places, digits([...up, ...down].map((level) => level.price)));
+    const text = column([...up, ...down].map((level) => level.size));
+    side(asks, up, most, text);
+    side(bids, down, most, text);
     const [ask, bid] = [up[0], down[0]];
-    const digits = Math.max(0, ...[ask, bid].map((level) => level?.price.split(".")[1]?.length ?? 0));
-    say(spread.firstChild, ask && bid ? (ask.at - bid.at).toFixed(digits) : "–");
+    say(spread.firstChild, ask && bid ? (ask.at - bid.at).toFixed(places) : "–");
     say(spread.lastChild, ask && bid ? `spread, ${percent((2 * (ask.at - bid.at)) / (ask.at + bid.at))}` : "one side is empty");
   }
 

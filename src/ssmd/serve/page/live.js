@@ -50,7 +50,7 @@ const order = (a, b) => a.recv_ns - b.recv_ns || a.nats_seq - b.nats_seq || a.nt
  */
 function polled(wanted, on, signal) {
   const last = new Map(TABLES.map(([table]) => [table, { from: wanted.from, seq: 0, nth: -1 }]));
-  on.state("each second", "good");
+  on.state("live, each second", "good");
 
   /** @param {[string, string]} table @returns {Promise<Entry[]>} */
   async function fresh([table, kind]) {

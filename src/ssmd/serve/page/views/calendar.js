@@ -1,7 +1,7 @@
 // Every day of every feed: how much of it is there, and how good.
 import { ns, rows } from "/page/api.js";
 import { empty, h, loading, segmented } from "/page/dom.js";
-import { count, day } from "/page/format.js";
+import { count, day, plural } from "/page/format.js";
 import { every } from "/page/poll.js";
 import { LEVELS, MEASURES, quality } from "/page/quality.js";
 
@@ -60,7 +60,7 @@ function calendar(feed, found, measure) {
     weeks.map((week) => h("div.week", {}, h("span.month", { "aria-hidden": "true" }, month(week) || ""), week.map(cell))),
   );
   const total = found.reduce((all, row) => all + row.messages, 0);
-  return h("section.panel.feedyear", {}, h("header", {}, h("h2", {}, feed), h("span.soft", {}, `${count(found.length)} days, ${count(total)} messages`)), h("div.sideways", {}, body));
+  return h("section.panel.feedyear", {}, h("header", {}, h("h2", {}, feed), h("span.soft", {}, `${plural(found.length, "day")}, ${plural(total, "message")}`)), h("div.sideways", {}, body));
 }
 
 /** @param {string} measure */

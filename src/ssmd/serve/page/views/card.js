@@ -1,7 +1,7 @@
 // One feed as a card: what comes in, how well it is checked, how its last days were.
 import { h } from "/page/dom.js";
 import { health, rates, silent } from "/page/feedstate.js";
-import { count, day, duration, milliseconds, percent, rate, words } from "/page/format.js";
+import { ago, count, day, milliseconds, percent, rate, rest, words } from "/page/format.js";
 import { quality } from "/page/quality.js";
 import { spark } from "/page/spark.js";
 
@@ -18,7 +18,7 @@ function checked(live) {
   if (!live || !total) return null;
   const text = [
     `${percent(live.verified / total)} verified`,
-    live.unverified && `${percent(live.unverified / total)} unchecked`,
+    live.unverified && `${rest(live.unverified / total)} unchecked`,
     live.broken && `${count(live.broken)} broken`,
   ].filter(Boolean);
   const part = (/** @type {string} */ kind, /** @type {number} */ n) => {
@@ -81,7 +81,7 @@ export function card(feed, rows, gaps, days) {
     h(
       "dl.facts",
       {},
-      fact("Last message", feed.age_s === null ? "–" : `${duration(feed.age_s)} ago`, silent(feed) ? "warn" : "", feed.last_message ?? ""),
+      fact("Last message", feed.age_s === null ? "–" : ago(feed.age_s), silent(feed) ? "warn" : "", feed.last_message ?? ""),
       fact("Lag", lag === null || lag === undefined ? "–" : milliseconds(lag), "", "Median of receive time less the exchange's own time"),
       fact("Gaps today", mine.length ? `${count(mine.length)}${open ? `, ${open} open` : ""}` : "none", open ? "bad" : mine.length ? "warn" : ""),
       fact("Clean", percent(last?.clean_share), last && last.clean_share < 0.999 ? "warn" : "", "Share of the connected time in which no gap was open"),

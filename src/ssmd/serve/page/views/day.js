@@ -1,7 +1,7 @@
 // One feed on one day: how whole it is, what is missing, and its first messages.
 import { ask, ns, rows } from "/page/api.js";
 import { empty, h, loading } from "/page/dom.js";
-import { clock, compact, count, day, duration, percent, size } from "/page/format.js";
+import { clock, compact, count, day, duration, percent, plural, size } from "/page/format.js";
 import { inspector } from "/page/inspector.js";
 import { once } from "/page/poll.js";
 import { quality } from "/page/quality.js";
@@ -24,8 +24,8 @@ function tiles(row, dataset) {
     tile("Coverage", percent(row.coverage), `${duration(row.captured_s)} captured`),
     tile("Clean", percent(row.clean_share), "no gap open", (row.clean_share ?? 1) < 0.999 ? "warn" : ""),
     tile("Verified", percent(row.verified_share), "the rest: no check exists"),
-    tile("Gaps", count(row.gaps), `${count(row.connections)} connections`, row.gaps ? "warn" : ""),
-    tile("Stored", dataset ? size(dataset.size_mb * 1048576) : "–", [dataset && `${count(dataset.tickers)} symbols`, row.compacted && "compacted"].filter(Boolean).join(", ") || span),
+    tile("Gaps", count(row.gaps), plural(row.connections, "connection"), row.gaps ? "warn" : ""),
+    tile("Stored", dataset ? size(dataset.size_mb * 1048576) : "–", [dataset && plural(dataset.tickers, "symbol"), row.compacted && "compacted"].filter(Boolean).join(", ") || span),
   );
 }
 
@@ -68,7 +68,8 @@ export async function mount({ root, params: [feed, date], signal }) {
     event.preventDefault();
     void load();
   });
-  head.append(h(`span.pill.l${quality(row).level}`, {}, `${feed}`));
+  const { level, text } = quality(row);
+  head.append(h(`span.pill.l${level}`, { title: text }, ["", "incomplete", "incomplete", "incomplete", "nearly whole", "whole"][level] ?? ""));
   place.replaceChildren(
     tiles(row, stored[0]),
     h("section.panel.pad", {}, h("h2", {}, "The day, UTC"), timeline(row, gaps, start)),

@@ -91,21 +91,33 @@ export async function mount({ root, params: [feed, sym], query, signal }) {
   new ResizeObserver(draw).observe(parts.heat);
   onTheme(draw, signal);
   const now = end();
-  await once(async () => {
-    await bars();
-    for (const entry of await history(feed, sym, now - COLUMNS * STEP_MS, now, signal)) market.apply(entry);
-    market.updates = 0;
+  /** What comes before the past is known waits for it. @type {import("/page/book.js").Entry[] | null} */
+  let waiting = [];
+
+  /** @param {import("/page/book.js").Entry[]} entries */
+  function take(entries) {
+    for (const entry of entries) market.apply(entry);
     parts.known(market.book.synced, market.bars.length > 0);
     draw();
-  }, signal);
+  }
+
+  /** The last minutes before now, and then what came meanwhile. */
+  async function past() {
+    try {
+      take(await history(feed, sym, now - COLUMNS * STEP_MS, now, signal));
+    } finally {
+      const meanwhile = waiting ?? [];
+      waiting = null;
+      take(meanwhile);
+    }
+  }
+
+  await once(bars, signal);
+  void once(past, signal);
   parts.inspect({ feed, date: new Date(now).toISOString().slice(0, 10), sym, from: ns(now - MINUTE_MS) });
   if (!live) return parts.state("archive", "idle");
   follow({ feed, sym, from: ns(now) }, {
-    entries: (entries) => {
-      for (const entry of entries) market.apply(entry);
-      parts.known(market.book.synced, market.bars.length > 0);
-      draw();
-    },
+    entries: (entries) => (waiting ? waiting.push(...entries) : take(entries)),
     state: parts.state,
   }, signal);
   every(bars, RELOAD_MS, signal);

@@ -1,7 +1,7 @@
 // What moves: the instruments of a feed that traded lately, and a search.
 import { ask, ns, rows } from "/page/api.js";
 import { empty, h, loading, segmented, th } from "/page/dom.js";
-import { amount, count, decimal, duration, short } from "/page/format.js";
+import { amount, change, count, decimal, duration, short } from "/page/format.js";
 import { has } from "/page/paths.js";
 import { every } from "/page/poll.js";
 import { spark } from "/page/spark.js";
@@ -30,16 +30,15 @@ export const link = (feed, sym) => `#/instrument/${encodeURIComponent(feed)}/${e
 
 /** @param {string} feed @param {Line} line */
 function row(feed, line) {
-  const kind = line.change > 0 ? "up" : line.change < 0 ? "down" : "soft";
   const closes = line.bars.map((bar) => Number(bar.close));
-  const change = `${line.change > 0 ? "+" : line.change < 0 ? "−" : ""}${Math.abs(line.change * 100).toFixed(2)} %`;
+  const [text, kind] = change(line.change);
   return h(
     "tr",
     {},
     h("td.sym", {}, h("a", { href: link(feed, line.sym), title: line.sym }, short(line.sym))),
-    h(`td.curve.${kind}`, {}, closes.length > 1 && spark(closes, `Closing prices, ${change}`, { zero: false })),
+    h(`td.curve.${kind}`, {}, closes.length > 1 && spark(closes, `Closing prices, ${text}`, { zero: false })),
     h("td.n", {}, decimal(line.last)),
-    h(`td.n.${kind}`, {}, change),
+    h(`td.n.${kind}`, {}, text),
     h("td.n.wide", {}, amount(line.volume)),
     h("td.n.wide", {}, count(line.count)),
   );

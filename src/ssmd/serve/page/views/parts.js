@@ -1,6 +1,6 @@
 // The pieces of the instrument's view.
 import { empty, h, loading, say, th } from "/page/dom.js";
-import { amount, clock, count, decimal, moment, short } from "/page/format.js";
+import { aligned, amount, change, clock, column, count, decimal, digits, moment, short } from "/page/format.js";
 import { inspector } from "/page/inspector.js";
 import { once } from "/page/poll.js";
 
@@ -12,7 +12,7 @@ export function frame(feed, sym, signal) {
     const value = h("dd", {}, "–");
     return { root: h("div", {}, h("dt", {}, name), value), value };
   };
-  const [price, change, best, volume, gaps] = ["Last", "Change", "Bid / ask", "Volume", "Gaps shown"].map(fact);
+  const [price, moved, best, volume, gaps] = ["Last", "Change", "Bid / ask", "Volume", "Gaps shown"].map(fact);
   const pill = h("span.pill.idle", {}, "loading");
   const chart = h("div.chart", { role: "img", "aria-label": `Price of ${sym}; the numbers are in the table below` });
   const heat = h("canvas.heat", { role: "img", "aria-label": "The book over the last four minutes: the more stands at a price, the stronger its colour" });
@@ -29,7 +29,7 @@ export function frame(feed, sym, signal) {
   const root = h(
     "div.instrument",
     {},
-    h("header.head", {}, h("p.crumbs", {}, h("a", { href: `#/instruments?feed=${encodeURIComponent(feed)}` }, "Instruments"), " / ", feed), h("h1", { title: sym }, short(sym, 34)), pill, h("dl.facts.line", {}, price.root, change.root, best.root, volume.root, gaps.root)),
+    h("header.head", {}, h("p.crumbs", {}, h("a", { href: `#/instruments?feed=${encodeURIComponent(feed)}` }, "Instruments"), " / ", feed), h("h1", { title: sym }, short(sym, 34)), pill, h("dl.facts.line", {}, price.root, moved.root, best.root, volume.root, gaps.root)),
     h(
       "div.board",
       {},
@@ -44,7 +44,7 @@ export function frame(feed, sym, signal) {
   );
   return {
     root, chart, heat, book, tape: list, legend, windows, table, details, updates,
-    facts: { price: price.value, change: change.value, best: best.value, volume: volume.value, gaps: gaps.value },
+    facts: { price: price.value, change: moved.value, best: best.value, volume: volume.value, gaps: gaps.value },
     /** @param {string} word @param {string} kind */
     state(word, kind) {
       pill.className = `pill ${kind}`;
@@ -71,8 +71,9 @@ export function head({ facts }, market, scene) {
   const text = market.tape[0]?.price ?? last?.close.toString();
   say(facts.price, text === undefined ? "–" : decimal(text));
   const share = first && last ? last.close / first.open - 1 : 0;
-  say(facts.change, first ? `${share > 0 ? "+" : share < 0 ? "−" : ""}${Math.abs(share * 100).toFixed(2)} %` : "–");
-  facts.change.className = share > 0 ? "up" : share < 0 ? "down" : "";
+  const [moved, kind] = change(share);
+  say(facts.change, first ? moved : "–");
+  facts.change.className = kind;
   say(facts.best, bid || ask ? `${bid ? decimal(bid.price) : "–"} / ${ask ? decimal(ask.price) : "–"}` : "–");
   say(facts.volume, amount(seen.reduce((all, bar) => all + bar.volume, 0)));
   say(facts.gaps, scene.gaps.length ? count(scene.gaps.length) : "none");
@@ -95,13 +96,16 @@ export function tape() {
   const root = h("ol.tape", { "aria-label": "Last trades, newest first" }, cells.map((cell) => cell.row));
   /** @param {import("/page/book.js").Entry[]} trades newest first */
   function draw(trades) {
+    const shown = trades.slice(0, TAPE);
+    const places = digits(trades.map((trade) => trade.price ?? ""));
+    const text = column(shown.map((trade) => Number(trade.size)));
     cells.forEach(({ row, time, price, size }, i) => {
-      const trade = trades[i];
+      const trade = shown[i];
       row.className = trade ? (trade.side === "sell" ? "down" : "up") : "none";
       if (!trade) return;
       say(time, clock(trade.ts_ns ?? trade.recv_ns));
-      say(price, decimal(trade.price ?? ""));
-      say(size, amount(Number(trade.size)));
+      say(price, aligned(trade.price ?? "", places));
+      say(size, text(Number(trade.size)));
     });
   }
   return { root, draw };
