@@ -84,9 +84,7 @@ class Past:
         self._part = getattr(self, "_part", 0) - 1
         return self._line(conn, n, self._part, at, kind, facts)
 
-    def _line(
-        self, conn: str, n: int, part: int, at: int, kind: str, raw: dict[str, Any]
-    ) -> bytes:
+    def _line(self, conn: str, n: int, part: int, at: int, kind: str, raw: dict[str, Any]) -> bytes:
         body = message.body(msgspec.json.encode(raw))
         return message.encode(
             Message(

@@ -33,13 +33,17 @@ HUGE = "1" * 5000
 SAMPLE = f"/datasets/kalshi/{DAY}/sample"
 ENDPOINTS = {
     "/": Case("/", open=True, json=False),
-    "/page.js": Case("/page.js", open=True, json=False),
-    "/feeds.js": Case("/feeds.js", open=True, json=False),
-    "/page.css": Case("/page.css", open=True, json=False),
+    "/page/{name:path}": Case(
+        "/page/main.js",
+        unknown=("/page/", "/page/no.js", "/page/../app.py", "/page/..%2fapp.py", "/page/views/"),
+        open=True,
+        json=False,
+    ),
     "/health": Case("/health", open=True),
     "/ready": Case("/ready", open=True),
     "/metrics": Case("/metrics", open=True, json=False),
-    "/v1/feeds": Case("/v1/feeds"),
+    "/openapi.json": Case("/openapi.json", open=True),
+    "/v1/feeds": Case("/v1/feeds", bad=("/v1/feeds?feed=kalshi",)),
     "/builders": Case("/builders"),
     **{
         f"/v1/{name}": Case(
@@ -56,6 +60,8 @@ ENDPOINTS = {
                     "cursor=%00",
                     f"symbol={'a' * 257}",
                     "symbol=a%0d%0ab",
+                    "symbl=a",
+                    "limit=1&limit=2",
                 )
             ),
             unknown=(f"/v1/{name}?feed=nope",),
@@ -271,7 +277,7 @@ async def exchange_bytes(client: aiohttp.ClientSession, sent: bytes) -> tuple[by
 HERE = b"Host: localhost"
 HOSTILE = {
     "up and out": (request(b"/../../etc/passwd", HERE), 404),
-    "up from a page": (request(b"/page.js/../../auth.py", HERE), 404),
+    "up from a page": (request(b"/page/../../auth.py", HERE), 404),
     "escaped up": (request(b"/%2e%2e/%2e%2e/etc/passwd", HERE), 404),
     "twice escaped": (request(b"/datasets/%252e%252e/2026-11-20/sample", HERE), 400),
     "up from a feed": (request(b"/datasets/../../etc/2026-11-20/sample", HERE), 404),

@@ -9,10 +9,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ssmd.errors import NotFound
-from ssmd.serve.answers import answer
+from ssmd.serve.describe import describe
 
-FOLDER: Final = "/page/"
-"""Where the files lie, as the browser sees it; none of them holds market data."""
 _TYPES: Final = {
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
@@ -37,8 +35,9 @@ def _names() -> frozenset[str]:
     return frozenset(found)
 
 
+@describe(open=True, hidden=True)
 async def page(request: Request) -> Response:
-    """A file of the page."""
+    """A file of the page; none holds market data."""
     name = request.path_params.get("name", "index.html")
     media_type = _TYPES.get(name.rpartition(".")[2])
     if media_type is None or name not in _names():
@@ -47,13 +46,4 @@ async def page(request: Request) -> Response:
     return Response(content, media_type=media_type, headers={"Content-Security-Policy": _POLICY})
 
 
-async def paths(request: Request) -> Response:
-    """Which paths this server answers, so that the page asks for nothing else."""
-    return answer(sorted({str(getattr(route, "path", "")) for route in request.app.routes}))
-
-
-routes = [
-    Route("/", page),
-    Route(f"{FOLDER}paths.json", paths),
-    Route(f"{FOLDER}{{name:path}}", page),
-]
+routes = [Route("/", page), Route("/page/{name:path}", page)]

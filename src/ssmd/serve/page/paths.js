@@ -6,7 +6,7 @@ let known;
 
 /** @param {string} path @returns {Promise<boolean>} */
 export async function has(path) {
-  known ??= ask("/page/paths.json").then((paths) => new Set(paths));
+  known ??= ask("/openapi.json").then((document) => new Set(Object.keys(document.paths)));
   try {
     return (await known).has(path);
   } catch (error) {

@@ -113,8 +113,8 @@ export async function mount({ root, params: [feed, sym], query, signal }) {
   }
 
   await once(bars, signal);
-  void once(past, signal);
-  parts.inspect({ feed, date: new Date(now).toISOString().slice(0, 10), sym, from: ns(now - MINUTE_MS) });
+  // The messages come after the book: both are questions that take their time.
+  void once(past, signal).then(() => parts.inspect({ feed, date: new Date(now).toISOString().slice(0, 10), sym, from: ns(now - MINUTE_MS) }));
   if (!live) return parts.state("archive", "idle");
   follow({ feed, sym, from: ns(now) }, {
     entries: (entries) => (waiting ? waiting.push(...entries) : take(entries)),
