@@ -78,7 +78,7 @@ export function inspector(signal) {
       const found = of.type.startsWith("_") ? [] : await records(feed, of, signal);
       if (mine !== turn) return;
       made.replaceChildren(...(found.length ? [...found.slice(0, MOST_RECORDS).map(shown), ...(found.length > MOST_RECORDS ? [h("p.soft", {}, `and ${found.length - MOST_RECORDS} more`)] : [])] : [h("p.soft", {}, of.type.startsWith("_") ? "A note of the connector: no record is made of it." : "No record is made of it.")]));
-    }, signal);
+    }, signal, list);
   }
 
   /** @param {Message} of */

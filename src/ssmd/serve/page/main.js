@@ -48,6 +48,7 @@ function parse() {
 async function show() {
   const { view, params, query } = parse();
   shown?.abort();
+  troubles.clear();
   const controller = (shown = new AbortController());
   for (const link of document.querySelectorAll("nav a")) {
     const here = link.getAttribute("data-view") === (MENU[view] ?? view);
@@ -73,8 +74,11 @@ function state(text, kind) {
   $("state").className = kind;
 }
 
-/** @param {string} [text] */
-function trouble(text) {
+/** What goes wrong of what the view asks for: one that goes well says nothing of the others. @type {Map<unknown, string>} */
+const troubles = new Map();
+
+function trouble() {
+  const text = [...troubles.values()].at(-1);
   document.body.classList.toggle("old", Boolean(text));
   $("trouble").hidden = !text;
   if (!text) return;
@@ -82,8 +86,8 @@ function trouble(text) {
   say($("trouble"), [text, since].filter(Boolean).join(" "));
 }
 
-/** @param {unknown} error */
-async function failed(error) {
+/** @param {unknown} error @param {unknown} work */
+async function failed(error, work) {
   if (error instanceof KeyNeeded) {
     shown?.abort();
     state("key needed", "warn");
@@ -94,12 +98,15 @@ async function failed(error) {
   const away = error instanceof TypeError;
   state(away ? "no answer" : "error", "bad");
   if (!away && !(error instanceof Refused)) console.error(error);
-  trouble(away ? "The server does not answer." : `The server refuses: ${/** @type {Error} */ (error).message}.`);
+  troubles.set(work, away ? "The server does not answer." : `The server refuses: ${/** @type {Error} */ (error).message}.`);
+  trouble();
 }
 
-function fine() {
+/** @param {unknown} work */
+function fine(work) {
   answered = Date.now();
-  state("connected", "good");
+  troubles.delete(work);
+  if (!troubles.size) state("connected", "good");
   trouble();
 }
 

@@ -1,10 +1,13 @@
 // Asking again and again, as long as somebody looks.
 
-/** @type {(error: unknown) => void} */
+/** @typedef {() => Promise<void>} Work */
+
+/** @type {(error: unknown, name: unknown) => void} */
 let failed = () => {};
+/** @type {(name: unknown) => void} */
 let fine = () => {};
 
-/** Who is told how it goes. @param {(error: unknown) => void} onError @param {() => void} onFine */
+/** Who is told how it goes. @param {typeof failed} onError @param {typeof fine} onFine */
 export function report(onError, onFine) {
   failed = onError;
   fine = onFine;
@@ -14,23 +17,23 @@ export function report(onError, onFine) {
 export const left = (error) => error instanceof DOMException && error.name === "AbortError";
 
 /**
- * Do it once, and tell what goes wrong. True where it went well.
- * @param {() => Promise<void>} work @param {AbortSignal} signal
+ * Do it once, and tell what goes wrong, until the same goes well. True where it did.
+ * @param {Work} work @param {AbortSignal} signal @param {unknown} [name] what is the same
  */
-export async function once(work, signal) {
+export async function once(work, signal, name = work) {
   try {
     await work();
-    if (!signal.aborted) fine();
+    if (!signal.aborted) fine(name);
     return true;
   } catch (error) {
-    if (!signal.aborted && !left(error)) failed(error);
+    if (!signal.aborted && !left(error)) failed(error, name);
     return false;
   }
 }
 
 /**
  * Do it now and every `ms`, never twice at a time, and not while the tab is hidden.
- * @param {() => Promise<void>} work @param {number} ms @param {AbortSignal} signal
+ * @param {Work} work @param {number} ms @param {AbortSignal} signal
  */
 export function every(work, ms, signal) {
   let timer = 0;

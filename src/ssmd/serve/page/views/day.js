@@ -63,7 +63,7 @@ export async function mount({ root, params: [feed, date], signal }) {
   const type = h("input", { id: "day-type", placeholder: "any", spellcheck: "false", autocomplete: "off" });
   const symbol = h("input", { id: "day-symbol", placeholder: "any", spellcheck: "false", autocomplete: "off" });
   const form = h("form.filters", {}, h("label.field", {}, h("span", {}, "Type"), type), h("label.field", {}, h("span", {}, "Symbol"), symbol), h("button", {}, "Show"));
-  const load = () => once(async () => void (await view.load({ feed, date, sym: symbol.value.trim(), type: type.value.trim() })), signal);
+  const load = () => once(async () => void (await view.load({ feed, date, sym: symbol.value.trim(), type: type.value.trim() })), signal, form);
   form.addEventListener("submit", (/** @type {Event} */ event) => {
     event.preventDefault();
     void load();

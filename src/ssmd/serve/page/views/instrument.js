@@ -2,7 +2,7 @@
 import { ask, ns, rows } from "/page/api.js";
 import { onTheme } from "/page/colours.js";
 import { chart } from "/page/chart.js";
-import { say, segmented } from "/page/dom.js";
+import { empty, say, segmented } from "/page/dom.js";
 import { COLUMNS, STEP_MS, draw as drawHeat } from "/page/heat.js";
 import { ladder } from "/page/ladder.js";
 import { follow } from "/page/live.js";
@@ -31,10 +31,12 @@ export async function mount({ root, params: [feed, sym], query, signal }) {
   let chosen = Object.hasOwn(WINDOWS, query.get("window") ?? "") ? /** @type {string} */ (query.get("window")) : "30 min";
   const parts = frame(feed, sym, signal);
   root.append(parts.root);
+  /** @type {import("/page/feedstate.js").Feed | undefined} */
   const facts = (await ask("/v1/feeds", {}, signal)).find((/** @type {any} */ one) => one.name === feed);
-  const live = Boolean(facts) && facts.age_s !== null && facts.age_s < 60;
-  const end = () => (live || !facts?.last_message ? Date.now() : Date.parse(facts.last_message) + STEP_MS);
-  const market = new Market(facts?.exchange ?? null, WINDOWS[chosen][1]);
+  if (!facts) return root.replaceChildren(empty(`No feed is called ${feed}.`));
+  const live = facts.age_s !== null && facts.age_s < 60;
+  const end = () => (live || !facts.last_message ? Date.now() : Date.parse(facts.last_message) + STEP_MS);
+  const market = new Market(facts.exchange, WINDOWS[chosen][1]);
   /** @type {import("/page/chart.js").Scene} */
   const scene = { bars: [], trades: [], gaps: [], step: 0, from: 0, to: 1 };
   const depth = ladder(LEVELS);

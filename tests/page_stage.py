@@ -33,8 +33,6 @@ _CAUSES = ("sequence", "checksum", "silent", "mute", "overflow", "closed")
 class Stage:
     url: str
     data: Path
-    sim: str
-    """Where the simulator answers, for its faults."""
 
 
 def free_port() -> int:
@@ -139,7 +137,7 @@ async def up(data: Path, *, rate: str = "50") -> AsyncIterator[Stage]:
                 log.append(line)
                 waiting -= {feed for feed in waiting if f" up {feed}: live" in line}
         reading = asyncio.create_task(_drain(process.stderr))
-        yield Stage(f"http://127.0.0.1:{port}", data, "")
+        yield Stage(f"http://127.0.0.1:{port}", data)
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
