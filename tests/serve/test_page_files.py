@@ -71,3 +71,12 @@ async def test_every_file_is_served_with_its_type_and_bounds(
     (policy,) = policies
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+
+
+def test_every_picture_is_small_and_shown_somewhere() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    told = (docs / "page.md").read_text() + (docs.parent / "README.md").read_text()
+    shown = set(re.findall(r"pictures/([\w-]+\.png)", told))
+    found = {path.name: path.stat().st_size for path in (docs / "pictures").iterdir()}
+    assert shown == set(found)
+    assert max(found.values()) < 150_000

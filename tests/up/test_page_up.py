@@ -117,7 +117,8 @@ async def test_the_page_is_usable_by_keyboard(browser: Browser, stage: Stage) ->
         assert at.page.url.endswith(week_before)
         unnamed = (
             "[...document.querySelectorAll('a, button, input, select, canvas, [role=img]')]"
-            ".filter((e) => !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.title)).length"
+            ".filter((e) => !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.title))"
+            ".length"
         )
         assert await at.js(unnamed) == 0
         assert at.complaints == []

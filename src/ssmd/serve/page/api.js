@@ -27,12 +27,6 @@ export function useKey(value) {
 /** The key's bytes as characters: that is what a header carries. */
 const bytes = () => String.fromCharCode(...new TextEncoder().encode(key ?? ""));
 
-/** What a WebSocket offers as subprotocols: it can send no header. */
-export function subprotocols() {
-  if (!key) return [];
-  return ["ssmd", `key.${btoa(bytes()).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}`];
-}
-
 /**
  * @typedef {string | number | null | undefined} Value
  * @param {string} path @param {Record<string, Value | Value[]>} [params]
@@ -40,7 +34,8 @@ export function subprotocols() {
 export function address(path, params = {}) {
   const query = new URLSearchParams();
   for (const [name, values] of Object.entries(params)) {
-    for (const value of [values].flat()) if (value !== null && value !== undefined && value !== "") query.append(name, String(value));
+    for (const value of [values].flat())
+      if (value !== null && value !== undefined && value !== "") query.append(name, String(value));
   }
   return query.size ? `${path}?${query}` : path;
 }
@@ -64,7 +59,8 @@ export async function fetched(path, params, signal) {
 export const ask = async (path, params, signal) => (await fetched(path, params, signal)).json();
 
 /** Rows of a table, at most `limit`. @param {string} name @param {Record<string, Value | Value[]>} params @param {AbortSignal} [signal] */
-export const rows = async (name, params, signal) => /** @type {any[]} */ ((await ask(`/v1/${name}`, params, signal)).rows);
+export const rows = async (name, params, signal) =>
+  /** @type {any[]} */ ((await ask(`/v1/${name}`, params, signal)).rows);
 
 /** Milliseconds as ns, exact: a number could not hold them. @param {number} ms */
 export const ns = (ms) => `${Math.round(ms)}000000`;

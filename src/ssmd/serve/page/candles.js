@@ -10,17 +10,26 @@ const WIDEST = 14;
 export function ticks(found) {
   const step = found.length > 1 ? Math.abs(found[1] - found[0]) : 1;
   const digits = Math.max(0, Math.min(10, Math.ceil(-Math.log10(step) - 1e-9)));
-  return found.map((value) => value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+  return found.map((value) =>
+    value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }),
+  );
 }
 
 /** Bars that are seen, with where they stand. @param {any} u @param {Scene} scene */
 function* placed(u, scene) {
   const ratio = devicePixelRatio || 1;
-  const slot = Math.abs(u.valToPos((scene.from + scene.step) / 1000, "x", true) - u.valToPos(scene.from / 1000, "x", true));
+  const slot = Math.abs(
+    u.valToPos((scene.from + scene.step) / 1000, "x", true) - u.valToPos(scene.from / 1000, "x", true),
+  );
   const wide = Math.max(1, Math.min(slot * 0.7, WIDEST * ratio));
   for (const bar of scene.bars) {
     if (bar.start + scene.step < scene.from || bar.start > scene.to) continue;
-    yield { bar, x: Math.round(u.valToPos((bar.start + scene.step / 2) / 1000, "x", true)), wide: Math.round(wide), ratio };
+    yield {
+      bar,
+      x: Math.round(u.valToPos((bar.start + scene.step / 2) / 1000, "x", true)),
+      wide: Math.round(wide),
+      ratio,
+    };
   }
 }
 
@@ -39,7 +48,9 @@ function clipped(u, work) {
 export function candles(u, scene) {
   clipped(u, (to) => {
     for (const { bar, x, wide, ratio } of placed(u, scene)) {
-      const [open, close, high, low] = [bar.open, bar.close, bar.high, bar.low].map((value) => u.valToPos(value, "y", true));
+      const [open, close, high, low] = [bar.open, bar.close, bar.high, bar.low].map((value) =>
+        u.valToPos(value, "y", true),
+      );
       to.fillStyle = colour(bar.close >= bar.open ? "up" : "down");
       const line = Math.max(1, Math.round(ratio));
       to.fillRect(x - line / 2, high, line, Math.max(low - high, 1));
@@ -47,7 +58,13 @@ export function candles(u, scene) {
     }
     for (const trade of scene.trades) {
       to.beginPath();
-      to.arc(u.valToPos(trade.t / 1000, "x", true), u.valToPos(trade.price, "y", true), 2 * (devicePixelRatio || 1), 0, 7);
+      to.arc(
+        u.valToPos(trade.t / 1000, "x", true),
+        u.valToPos(trade.price, "y", true),
+        2 * (devicePixelRatio || 1),
+        0,
+        7,
+      );
       to.fillStyle = colour(trade.buy ? "up" : "down", 0.55);
       to.fill();
     }

@@ -16,7 +16,8 @@ const CAUSES = {
   new_epoch: "A new connection began; until its snapshots the books are not known.",
   no_snapshot: "The exchange was asked for a snapshot and sent none in time.",
   not_archived: "Messages were in the stream, and left it before the archiver could store them.",
-  overflow: "More waited than may be kept on disk (or the disk was full), so frames were dropped and counted.",
+  overflow:
+    "More waited than may be kept on disk (or the disk was full), so frames were dropped and counted.",
   oversize: "A frame was larger than can be stored; its number and size are noted.",
   protocol: "The exchange broke the WebSocket protocol; the connection was made again.",
   segment_damaged: "An archived file is missing or has not its size; what it held may be lost.",
@@ -32,7 +33,8 @@ const CAUSES = {
 export const causes = Object.keys(CAUSES);
 
 /** @param {string} cause */
-export const explain = (cause) => CAUSES[cause] ?? "A cause that this page has no words for; its facts are in the archive.";
+export const explain = (cause) =>
+  CAUSES[cause] ?? "A cause that this page has no words for; its facts are in the archive.";
 
 /** How it ended. @param {{to_ns: number | null, outcome: string | null}} gap @returns {[string, string]} word and kind */
 export function ending(gap) {

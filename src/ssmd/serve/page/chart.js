@@ -1,6 +1,5 @@
 // The price chart: candles, volume and trades on uPlot, with gaps shaded.
 import { colour, onTheme } from "/page/colours.js";
-import { count } from "/page/format.js";
 import { candles, shade, ticks, volumes } from "/page/candles.js";
 
 /** @typedef {{start: number, open: number, high: number, low: number, close: number, volume: number, count: number}} Bar Times in ms. */
@@ -11,7 +10,10 @@ let library;
 /** uPlot is a classic script: it is loaded when a chart is first wanted. @returns {Promise<any>} */
 function load() {
   library ??= new Promise((resolve, reject) => {
-    const style = Object.assign(document.createElement("link"), { rel: "stylesheet", href: "/page/vendor/uPlot.css" });
+    const style = Object.assign(document.createElement("link"), {
+      rel: "stylesheet",
+      href: "/page/vendor/uPlot.css",
+    });
     const script = Object.assign(document.createElement("script"), { src: "/page/vendor/uPlot.js" });
     script.addEventListener("load", () => resolve(/** @type {any} */ (window).uPlot));
     script.addEventListener("error", () => reject(new TypeError("the chart's library does not load")));
@@ -56,17 +58,36 @@ export async function chart(root, scene, point, signal) {
       padding: [12, 4, 0, 8],
       scales: {
         x: { time: true, range: () => [scene.from / 1000, scene.to / 1000] },
-        y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => room(scene, low, high) },
+        y: {
+          range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) =>
+            room(scene, low, high),
+        },
       },
       axes: [
         { ...axis, space: 80, size: 28, values: times },
-        { ...axis, side: 1, size: 68, gap: 8, values: (/** @type {any} */ _, /** @type {number[]} */ found) => ticks(found) },
+        {
+          ...axis,
+          side: 1,
+          size: 68,
+          gap: 8,
+          values: (/** @type {any} */ _, /** @type {number[]} */ found) => ticks(found),
+        },
       ],
-      series: [{}, ...["open", "high", "low", "close"].map((label) => ({ label, paths: () => null, points: { show: false } })), { scale: "volume", paths: () => null, points: { show: false } }],
+      series: [
+        {},
+        ...["open", "high", "low", "close"].map((label) => ({
+          label,
+          paths: () => null,
+          points: { show: false },
+        })),
+        { scale: "volume", paths: () => null, points: { show: false } },
+      ],
       hooks: {
         drawClear: [(/** @type {any} */ u) => shade(u, scene)],
         draw: [(/** @type {any} */ u) => (volumes(u, scene), candles(u, scene))],
-        setCursor: [(/** @type {any} */ u) => point(u.cursor.idx === null ? undefined : scene.bars[u.cursor.idx])],
+        setCursor: [
+          (/** @type {any} */ u) => point(u.cursor.idx === null ? undefined : scene.bars[u.cursor.idx]),
+        ],
       },
     },
     columns(scene.bars),
@@ -101,6 +122,3 @@ function times(_, found) {
     return far ? text.slice(5, 10) : text.slice(11, near ? 19 : 16);
   });
 }
-
-/** @param {Bar[]} bars */
-export const volume = (bars) => count(bars.reduce((all, bar) => all + bar.volume, 0), 2);

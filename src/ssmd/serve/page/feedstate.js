@@ -20,7 +20,11 @@ export function health(feed) {
   if (feed.live) {
     const { state, detail } = feed.live;
     if (state === "live" && since) return { word: "stale", kind: "warn", detail: since };
-    return { word: words(state), kind: state === "live" ? "good" : "warn", detail: [detail, since].filter(Boolean).join(" ") };
+    return {
+      word: words(state),
+      kind: state === "live" ? "good" : "warn",
+      detail: [detail, since].filter(Boolean).join(" "),
+    };
   }
   if (feed.age_s === null) return { word: "empty", kind: "idle", detail: "Nothing is archived yet." };
   if (!since) return { word: "live", kind: "good", detail: "" };

@@ -93,12 +93,20 @@ export function aligned(text, most) {
 
 /** Sizes under each other: the same digits for all, at most four. @param {number[]} sizes */
 export function column(sizes) {
-  const most = sizes.some((one) => one >= 100_000) ? 0 : Math.min(4, digits(sizes.map((one) => String(Number(one.toFixed(4))))));
-  return (/** @type {number} */ one) => (one >= 1e6 ? compact(one) : one > 0 && one < 0.00005 ? one.toExponential(1) : one.toLocaleString("en", { minimumFractionDigits: most, maximumFractionDigits: most }));
+  const most = sizes.some((one) => one >= 100_000)
+    ? 0
+    : Math.min(4, digits(sizes.map((one) => String(Number(one.toFixed(4))))));
+  return (/** @type {number} */ one) =>
+    one >= 1e6
+      ? compact(one)
+      : one > 0 && one < 0.00005
+        ? one.toExponential(1)
+        : one.toLocaleString("en", { minimumFractionDigits: most, maximumFractionDigits: most });
 }
 
 /** A size, with no more digits than can be told apart. @param {number} n */
-export const amount = (n) => (n >= 10_000 ? compact(n) : n.toLocaleString("en", { maximumSignificantDigits: 5 }));
+export const amount = (n) =>
+  n >= 10_000 ? compact(n) : n.toLocaleString("en", { maximumSignificantDigits: 5 });
 
 /** A long symbol with its middle left out; give the whole as a title. @param {string} sym @param {number} [most] */
 export const short = (sym, most = 24) =>

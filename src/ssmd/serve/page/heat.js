@@ -29,13 +29,19 @@ export class Heat {
       ...asks.map((level) => [level.at, level.size, false]),
     ]);
     const first = Math.max(from + STEP_MS, ms - COLUMNS * STEP_MS);
-    for (let t = first; t <= ms; t += STEP_MS) this.columns.push({ t, levels, bid: bids[0]?.at, ask: asks[0]?.at });
+    for (let t = first; t <= ms; t += STEP_MS)
+      this.columns.push({ t, levels, bid: bids[0]?.at, ask: asks[0]?.at });
     if (this.columns.length > COLUMNS) this.columns.splice(0, this.columns.length - COLUMNS);
   }
 
   /** @param {import("/page/book.js").Entry} trade */
   add(trade) {
-    this.trades.push({ t: trade.recv_ns / 1e6, price: Number(trade.price), size: Number(trade.size), buy: trade.side === "buy" });
+    this.trades.push({
+      t: trade.recv_ns / 1e6,
+      price: Number(trade.price),
+      size: Number(trade.size),
+      buy: trade.side === "buy",
+    });
     if (this.trades.length > MOST_TRADES) this.trades.splice(0, MOST_TRADES / 2);
   }
 }
@@ -85,7 +91,9 @@ function cells(to, heat, x, y, row) {
   let most = 0;
   for (const { levels } of heat.columns) for (const [, size] of levels) most = Math.max(most, size);
   const tall = Math.max(row * 0.96, 1);
-  const shades = [true, false].map((bid) => Array.from({ length: 17 }, (_, i) => colour(bid ? "up" : "down", 0.04 + 0.82 * (i / 16) ** 1.3)));
+  const shades = [true, false].map((bid) =>
+    Array.from({ length: 17 }, (_, i) => colour(bid ? "up" : "down", 0.04 + 0.82 * (i / 16) ** 1.3)),
+  );
   for (const column of heat.columns) {
     const left = x(column.t - STEP_MS);
     const wide = x(column.t) - left + 0.6;
@@ -98,7 +106,10 @@ function cells(to, heat, x, y, row) {
 
 /** The best prices as lines. @param {CanvasRenderingContext2D} to @param {Heat} heat @param {(t: number) => number} x @param {(p: number) => number} y */
 function best(to, heat, x, y) {
-  for (const [side, name] of /** @type {["bid" | "ask", string][]} */ ([["bid", "up"], ["ask", "down"]])) {
+  for (const [side, name] of /** @type {["bid" | "ask", string][]} */ ([
+    ["bid", "up"],
+    ["ask", "down"],
+  ])) {
     to.beginPath();
     let broken = true;
     for (const column of heat.columns) {
@@ -141,10 +152,17 @@ function axes(to, plot, range, x, y, step) {
   to.fillStyle = colour("soft");
   to.textBaseline = "middle";
   const wanted = (range.high - range.low) / Math.max(plot.h / 36, 1);
-  const gap = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 1e4, 1e5].map((n) => n * step).find((n) => n >= wanted) ?? wanted;
+  const gap =
+    [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 1e4, 1e5].map((n) => n * step).find((n) => n >= wanted) ??
+    wanted;
   const digits = Math.max(0, Math.min(10, -Math.floor(Math.log10(gap) + 1e-9)));
   for (let price = Math.ceil(range.low / gap) * gap; price < range.high; price += gap) {
-    if (y(price) > 8 && y(price) < plot.h - 4) to.fillText(price.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }), plot.w + 8, y(price));
+    if (y(price) > 8 && y(price) < plot.h - 4)
+      to.fillText(
+        price.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }),
+        plot.w + 8,
+        y(price),
+      );
   }
   to.textBaseline = "alphabetic";
   const every = plot.w > 600 ? 30_000 : 60_000;

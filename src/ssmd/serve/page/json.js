@@ -15,7 +15,11 @@ export function pretty(text) {
     if (!all.trim()) continue;
     const closing = sign === "}" || sign === "]";
     if (closing) depth = Math.max(0, depth - 1);
-    if (before && ((closing && !"{[".includes(before)) || (!closing && "{[".includes(before)) || before === ",")) made.append(line());
+    if (
+      before &&
+      ((closing && !"{[".includes(before)) || (!closing && "{[".includes(before)) || before === ",")
+    )
+      made.append(line());
     if (string !== undefined && colon) made.append(h("span.k", {}, string), ": ");
     else if (string !== undefined) made.append(h("span.s", {}, string));
     else if (number !== undefined) made.append(h("span.n", {}, number));

@@ -10,7 +10,11 @@ export function form(again) {
     "form.panel",
     { id: "key" },
     h("h1", {}, "An API key is needed"),
-    h("p.soft", {}, "This server shows its data to those who have a key. It is kept in this tab only, and forgotten when the tab is closed."),
+    h(
+      "p.soft",
+      {},
+      "This server shows its data to those who have a key. It is kept in this tab only, and forgotten when the tab is closed.",
+    ),
     h("label", { for: "key-value" }, "API key"),
     h("div.line", {}, input, h("button.main", {}, "Show the data")),
     wrong,

@@ -5,7 +5,12 @@ import { aligned, column, digits, percent } from "/page/format.js";
 /** @param {number} rows of each side */
 export function ladder(rows) {
   const make = (/** @type {string} */ kind) => {
-    const cells = { price: h("span.price"), size: h("span.size"), total: h("span.total"), bar: h("i", { "aria-hidden": "true" }) };
+    const cells = {
+      price: h("span.price"),
+      size: h("span.size"),
+      total: h("span.total"),
+      bar: h("i", { "aria-hidden": "true" }),
+    };
     return { ...cells, row: h(`li.${kind}`, {}, cells.bar, cells.price, cells.size, cells.total) };
   };
   const asks = Array.from({ length: rows }, () => make("ask"));
@@ -43,7 +48,8 @@ export function ladder(rows) {
   function draw(book) {
     const up = book.top("asks", rows);
     const down = book.top("bids", rows);
-    const sum = (/** @type {import("/page/book.js").Level[]} */ levels) => levels.reduce((all, one) => all + one.size, 0);
+    const sum = (/** @type {import("/page/book.js").Level[]} */ levels) =>
+      levels.reduce((all, one) => all + one.size, 0);
     const most = Math.max(sum(up), sum(down), 1e-12);
     places = Math.max(places, digits([...up, ...down].map((level) => level.price)));
     const text = column([...up, ...down].map((level) => level.size));
@@ -51,7 +57,10 @@ export function ladder(rows) {
     side(bids, down, most, text);
     const [ask, bid] = [up[0], down[0]];
     say(spread.firstChild, ask && bid ? (ask.at - bid.at).toFixed(places) : "–");
-    say(spread.lastChild, ask && bid ? `spread, ${percent((2 * (ask.at - bid.at)) / (ask.at + bid.at))}` : "one side is empty");
+    say(
+      spread.lastChild,
+      ask && bid ? `spread, ${percent((2 * (ask.at - bid.at)) / (ask.at + bid.at))}` : "one side is empty",
+    );
   }
 
   return { root, draw };

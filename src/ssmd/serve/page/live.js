@@ -55,16 +55,31 @@ function polled(wanted, on, signal) {
   /** @param {[string, string]} table @returns {Promise<Entry[]>} */
   async function fresh([table, kind]) {
     const place = /** @type {{from: string, seq: number, nth: number}} */ (last.get(table));
-    const found = await rows(table, { feed: wanted.feed, symbol: wanted.sym, from: place.from, limit: AT_ONCE }, signal);
-    const unseen = found.filter((row) => row.nats_seq > place.seq || (row.nats_seq === place.seq && row.nth > place.nth));
+    const found = await rows(
+      table,
+      { feed: wanted.feed, symbol: wanted.sym, from: place.from, limit: AT_ONCE },
+      signal,
+    );
+    const unseen = found.filter(
+      (row) => row.nats_seq > place.seq || (row.nats_seq === place.seq && row.nth > place.nth),
+    );
     const end = unseen.at(-1);
     // A number does not hold ns: a microsecond earlier is surely not too late.
-    if (end) last.set(table, { from: String(BigInt(Math.floor(end.recv_ns / 1000) - 1) * 1000n), seq: end.nats_seq, nth: end.nth });
+    if (end)
+      last.set(table, {
+        from: String(BigInt(Math.floor(end.recv_ns / 1000) - 1) * 1000n),
+        seq: end.nats_seq,
+        nth: end.nth,
+      });
     return unseen.map((row) => ({ ...row, kind }));
   }
 
-  every(async () => {
-    const found = (await Promise.all(TABLES.map(fresh))).flat().sort(order);
-    if (found.length) deliver(found);
-  }, POLL_MS, signal);
+  every(
+    async () => {
+      const found = (await Promise.all(TABLES.map(fresh))).flat().sort(order);
+      if (found.length) deliver(found);
+    },
+    POLL_MS,
+    signal,
+  );
 }

@@ -98,7 +98,10 @@ async function failed(error, work) {
   const away = error instanceof TypeError;
   state(away ? "no answer" : "error", "bad");
   if (!away && !(error instanceof Refused)) console.error(error);
-  troubles.set(work, away ? "The server does not answer." : `The server refuses: ${/** @type {Error} */ (error).message}.`);
+  troubles.set(
+    work,
+    away ? "The server does not answer." : `The server refuses: ${/** @type {Error} */ (error).message}.`,
+  );
   trouble();
 }
 

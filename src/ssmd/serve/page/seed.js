@@ -1,6 +1,5 @@
 // The book as it was when the view opens, and what happened to it since.
 import { ask, ns, rows } from "/page/api.js";
-import { has } from "/page/paths.js";
 
 const PAGES = 4;
 const DAY_MS = 86_400_000;
@@ -23,7 +22,11 @@ async function all(table, params, signal) {
 /** The newest snapshot before a time. @param {string} feed @param {string} sym @param {number} ms @param {AbortSignal} signal */
 async function snapshot(feed, sym, ms, signal) {
   const day = ms - (ms % DAY_MS);
-  const found = await rows("book_snapshots", { feed, symbol: sym, from: ns(day), to: ns(ms), limit: 10_000 }, signal);
+  const found = await rows(
+    "book_snapshots",
+    { feed, symbol: sym, from: ns(day), to: ns(ms), limit: 10_000 },
+    signal,
+  );
   return found.at(-1);
 }
 
@@ -33,7 +36,7 @@ async function snapshot(feed, sym, ms, signal) {
  * @param {AbortSignal} signal @returns {Promise<Entry[]>}
  */
 export async function history(feed, sym, start, end, signal) {
-  const first = (await has("/v1/book")) ? null : await snapshot(feed, sym, start, signal);
+  const first = await snapshot(feed, sym, start, signal);
   const from = first ? String(BigInt(Math.floor(first.recv_ns / 1e6)) * 1000000n) : ns(start);
   const range = { feed, symbol: sym, to: ns(end) };
   const [trades, snapshots, deltas] = await Promise.all([
@@ -42,7 +45,12 @@ export async function history(feed, sym, start, end, signal) {
     all("book_deltas", { ...range, from }, signal),
   ]);
   // Changes that do not reach to the end would show a book that never was.
-  const books = deltas.whole ? [...snapshots.found.map((row) => ({ ...row, kind: "book_snapshot" })), ...deltas.found.map((row) => ({ ...row, kind: "book_delta" }))] : [];
+  const books = deltas.whole
+    ? [
+        ...snapshots.found.map((row) => ({ ...row, kind: "book_snapshot" })),
+        ...deltas.found.map((row) => ({ ...row, kind: "book_delta" })),
+      ]
+    : [];
   const entries = [...trades.found.map((row) => ({ ...row, kind: "trade" })), ...books];
   return entries.sort((a, b) => a.recv_ns - b.recv_ns || a.nats_seq - b.nats_seq || a.nth - b.nth);
 }

@@ -19,7 +19,9 @@ function grid(weeks) {
   const today = Date.now() - (Date.now() % DAY_MS);
   const monday = today - ((new Date(today).getUTCDay() + 6) % 7) * DAY_MS;
   return Array.from({ length: weeks }, (_, week) =>
-    Array.from({ length: 7 }, (_, weekday) => monday + ((week - weeks + 1) * 7 + weekday) * DAY_MS).filter((ms) => ms <= today),
+    Array.from({ length: 7 }, (_, weekday) => monday + ((week - weeks + 1) * 7 + weekday) * DAY_MS).filter(
+      (ms) => ms <= today,
+    ),
   );
 }
 
@@ -28,7 +30,9 @@ function arrows(event) {
   const step = { ArrowUp: -1, ArrowDown: 1, ArrowLeft: -7, ArrowRight: 7 }[event.key];
   const here = /** @type {HTMLElement} */ (event.target);
   if (!step || !here.matches("a.cell")) return;
-  const cells = /** @type {HTMLElement[]} */ ([.../** @type {HTMLElement} */ (event.currentTarget).querySelectorAll(".cell")]);
+  const cells = /** @type {HTMLElement[]} */ ([
+    .../** @type {HTMLElement} */ (event.currentTarget).querySelectorAll(".cell"),
+  ]);
   const direction = Math.sign(step);
   let at = cells.indexOf(here) + step;
   while (cells[at] && !cells[at].matches("a")) at += direction;
@@ -50,22 +54,50 @@ function calendar(feed, found, measure) {
     const { level, text } = quality(row, measure);
     const label = `${day(date, true)}: ${text}${row ? `, ${count(row.messages)} messages` : ""}`;
     if (!row) return h(`span.cell.q${level}`, { title: label });
-    return h(`a.cell.q${level}`, { href: `#/day/${encodeURIComponent(feed)}/${date}`, title: label, "aria-label": label, tabindex: date === newest ? 0 : -1 });
+    return h(`a.cell.q${level}`, {
+      href: `#/day/${encodeURIComponent(feed)}/${date}`,
+      title: label,
+      "aria-label": label,
+      tabindex: date === newest ? 0 : -1,
+    });
   };
-  const month = (/** @type {number[]} */ week) => week.some((ms) => new Date(ms).getUTCDate() === 1) && new Date(week.at(-1) ?? 0).toLocaleDateString("en-GB", { month: "short", timeZone: "UTC" });
+  const month = (/** @type {number[]} */ week) =>
+    week.some((ms) => new Date(ms).getUTCDate() === 1) &&
+    new Date(week.at(-1) ?? 0).toLocaleDateString("en-GB", { month: "short", timeZone: "UTC" });
   const body = h(
     "div.year",
     { role: "group", "aria-label": `Days of ${feed}`, keydown: /** @type {any} */ (arrows) },
-    h("div.weekdays", { "aria-hidden": "true" }, ["Mon", "", "Wed", "", "Fri", "", ""].map((name) => h("span", {}, name))),
-    weeks.map((week) => h("div.week", {}, h("span.month", { "aria-hidden": "true" }, month(week) || ""), week.map(cell))),
+    h(
+      "div.weekdays",
+      { "aria-hidden": "true" },
+      ["Mon", "", "Wed", "", "Fri", "", ""].map((name) => h("span", {}, name)),
+    ),
+    weeks.map((week) =>
+      h("div.week", {}, h("span.month", { "aria-hidden": "true" }, month(week) || ""), week.map(cell)),
+    ),
   );
   const total = found.reduce((all, row) => all + row.messages, 0);
-  return h("section.panel.feedyear", {}, h("header", {}, h("h2", {}, feed), h("span.soft", {}, `${plural(found.length, "day")}, ${plural(total, "message")}`)), h("div.sideways", {}, body));
+  return h(
+    "section.panel.feedyear",
+    {},
+    h(
+      "header",
+      {},
+      h("h2", {}, feed),
+      h("span.soft", {}, `${plural(found.length, "day")}, ${plural(total, "message")}`),
+    ),
+    h("div.sideways", {}, body),
+  );
 }
 
 /** @param {string} measure */
 const legend = (measure) =>
-  h("p.legend", {}, h("span.soft", {}, measure === "quality" ? "The worse of covered and clean:" : "Share of the day:"), LEVELS.map((text, level) => h("span", {}, h(`i.cell.q${level}`), text)));
+  h(
+    "p.legend",
+    {},
+    h("span.soft", {}, measure === "quality" ? "The worse of covered and clean:" : "Share of the day:"),
+    LEVELS.map((text, level) => h("span", {}, h(`i.cell.q${level}`), text)),
+  );
 
 /** @param {import("/page/main.js").Place} place */
 export function mount({ root, signal }) {
@@ -78,20 +110,40 @@ export function mount({ root, signal }) {
     measure = chosen;
     draw();
   });
-  root.append(h("h1", {}, "Calendar"), h("p.lead", {}, "What is archived of each day, and how whole it is. A day opens with its gaps and messages."), h("div.bar-line", {}, choose, key), place);
+  root.append(
+    h("h1", {}, "Calendar"),
+    h(
+      "p.lead",
+      {},
+      "What is archived of each day, and how whole it is. A day opens with its gaps and messages.",
+    ),
+    h("div.bar-line", {}, choose, key),
+    place,
+  );
 
   function draw() {
     if (!found) return;
     key.replaceChildren(legend(measure));
     const feeds = Map.groupBy(found, (row) => row.feed);
-    if (feeds.size) place.replaceChildren(...[...feeds].sort().map(([feed, days]) => calendar(feed, days, measure)));
-    else place.replaceChildren(empty("Nothing is archived yet.", "Days appear here as soon as the archiver has written its first messages."));
+    if (feeds.size)
+      place.replaceChildren(...[...feeds].sort().map(([feed, days]) => calendar(feed, days, measure)));
+    else
+      place.replaceChildren(
+        empty(
+          "Nothing is archived yet.",
+          "Days appear here as soon as the archiver has written its first messages.",
+        ),
+      );
     for (const one of place.querySelectorAll(".sideways")) one.scrollLeft = one.scrollWidth;
   }
 
-  every(async () => {
-    const first = /** @type {number} */ (grid(WEEKS)[0][0]);
-    found = await rows("coverage", { from: ns(first), limit: 10_000 }, signal);
-    if (!place.contains(document.activeElement)) draw();
-  }, POLL_MS, signal);
+  every(
+    async () => {
+      const first = /** @type {number} */ (grid(WEEKS)[0][0]);
+      found = await rows("coverage", { from: ns(first), limit: 10_000 }, signal);
+      if (!place.contains(document.activeElement)) draw();
+    },
+    POLL_MS,
+    signal,
+  );
 }

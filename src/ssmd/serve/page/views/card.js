@@ -29,8 +29,18 @@ function checked(live) {
   return h(
     "div.checked",
     { title: `${count(live.verified)} of ${count(total)} messages since the connector started` },
-    h("div.bar", { "aria-hidden": "true" }, part("proven", live.verified), part("unchecked", live.unverified), part("broken", live.broken)),
-    h("p", {}, text.map((one, i) => [i ? " · " : "", h(i === 0 ? "b" : i === 2 ? "b.bad" : "span", {}, one)])),
+    h(
+      "div.bar",
+      { "aria-hidden": "true" },
+      part("proven", live.verified),
+      part("unchecked", live.unverified),
+      part("broken", live.broken),
+    ),
+    h(
+      "p",
+      {},
+      text.map((one, i) => [i ? " · " : "", h(i === 0 ? "b" : i === 2 ? "b.bad" : "span", {}, one)]),
+    ),
   );
 }
 
@@ -44,7 +54,12 @@ function strip(feed, rows, days) {
     const { level, text } = quality(row);
     const label = `${day(date)}: ${text}`;
     return row
-      ? h(`a.cell.q${level}`, { href: `#/day/${feed}/${date}`, title: label, "aria-label": label, tabindex: i === days - 1 ? 0 : -1 })
+      ? h(`a.cell.q${level}`, {
+          href: `#/day/${feed}/${date}`,
+          title: label,
+          "aria-label": label,
+          tabindex: i === days - 1 ? 0 : -1,
+        })
       : h(`span.cell.q${level}`, { title: label });
   });
   return h("div.strip", { role: "group", "aria-label": `The last ${days} days of ${feed}` }, cells);
@@ -68,23 +83,47 @@ export function card(feed, rows, gaps, days) {
       "header",
       {},
       h("h2", {}, h("a", { href: `#/instruments?feed=${encodeURIComponent(feed.name)}` }, feed.name)),
-      feed.exchange && words(feed.exchange) !== words(feed.name.replaceAll("-", "_")) && h("span.soft", {}, words(feed.exchange)),
+      feed.exchange &&
+        words(feed.exchange) !== words(feed.name.replaceAll("-", "_")) &&
+        h("span.soft", {}, words(feed.exchange)),
       h(`span.pill.${kind}`, {}, word),
     ),
     h(
       "div.flow",
       {},
-      spark(curve, `Messages a second in the last five minutes: at most ${rate(Math.max(...curve))}, now ${rate(curve.at(-1) ?? 0)}`),
+      spark(
+        curve,
+        `Messages a second in the last five minutes: at most ${rate(Math.max(...curve))}, now ${rate(curve.at(-1) ?? 0)}`,
+      ),
       h("p", {}, h("b", {}, rate(curve.at(-1) ?? 0)), h("span.soft", {}, " /s")),
     ),
     checked(feed.live),
     h(
       "dl.facts",
       {},
-      fact("Last message", feed.age_s === null ? "–" : ago(feed.age_s), silent(feed) ? "warn" : "", feed.last_message ?? ""),
-      fact("Lag", lag === null || lag === undefined ? "–" : milliseconds(lag), "", "Median of receive time less the exchange's own time"),
-      fact("Gaps today", mine.length ? `${count(mine.length)}${open ? `, ${open} open` : ""}` : "none", open ? "bad" : mine.length ? "warn" : ""),
-      fact("Clean", percent(last?.clean_share), last && last.clean_share < 0.999 ? "warn" : "", "Share of the connected time in which no gap was open"),
+      fact(
+        "Last message",
+        feed.age_s === null ? "–" : ago(feed.age_s),
+        silent(feed) ? "warn" : "",
+        feed.last_message ?? "",
+      ),
+      fact(
+        "Lag",
+        lag === null || lag === undefined ? "–" : milliseconds(lag),
+        "",
+        "Median of receive time less the exchange's own time",
+      ),
+      fact(
+        "Gaps today",
+        mine.length ? `${count(mine.length)}${open ? `, ${open} open` : ""}` : "none",
+        open ? "bad" : mine.length ? "warn" : "",
+      ),
+      fact(
+        "Clean",
+        percent(last?.clean_share),
+        last && last.clean_share < 0.999 ? "warn" : "",
+        "Share of the connected time in which no gap was open",
+      ),
       fact(feed.last ? `Messages, ${day(feed.last)}` : "Messages", count(feed.records)),
       fact("Archived days", count(feed.days), "", feed.first ? `${feed.first} to ${feed.last}` : ""),
     ),

@@ -12,16 +12,30 @@ export const title = () => "Clients";
 /** @param {import("/page/main.js").Place} place */
 export async function mount({ root, signal }) {
   const place = h("div", {}, loading("Asking for the clients …"));
-  root.append(h("h1", {}, "Clients"), h("p.lead", {}, "Who is connected to the live gateway, and whether they keep up."), place);
+  root.append(
+    h("h1", {}, "Clients"),
+    h("p.lead", {}, "Who is connected to the live gateway, and whether they keep up."),
+    place,
+  );
   if (!(await has("/v1/clients"))) {
-    place.replaceChildren(empty("Not available: this server has no live gateway.", "It tells of its clients where it has one."));
+    place.replaceChildren(
+      empty("Not available: this server has no live gateway.", "It tells of its clients where it has one."),
+    );
     return;
   }
-  every(async () => {
-    const found = await ask("/v1/clients", {}, signal);
-    const clients = /** @type {any[]} */ (Array.isArray(found) ? found : found.clients);
-    place.replaceChildren(clients.length ? table(clients) : empty("Nobody is connected.", "Connect to /v1/stream (WebSocket) or /v1/events."));
-  }, POLL_MS, signal);
+  every(
+    async () => {
+      const found = await ask("/v1/clients", {}, signal);
+      const clients = /** @type {any[]} */ (Array.isArray(found) ? found : found.clients);
+      place.replaceChildren(
+        clients.length
+          ? table(clients)
+          : empty("Nobody is connected.", "Connect to /v1/stream (WebSocket) or /v1/events."),
+      );
+    },
+    POLL_MS,
+    signal,
+  );
 }
 
 /** @param {unknown} value @param {string} name */
@@ -46,8 +60,32 @@ function table(clients) {
       "table.stack",
       {},
       h("caption.hidden", {}, "Clients of the live gateway"),
-      h("thead", {}, h("tr", {}, names.map((name) => th(name.replaceAll("_", " "), number(name) ? "n" : "")))),
-      h("tbody", {}, clients.map((client) => h("tr", {}, names.map((name) => h(`td${number(name) ? ".n" : ""}`, { "data-name": name.replaceAll("_", " ") }, cell(client[name], name)))))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          names.map((name) => th(name.replaceAll("_", " "), number(name) ? "n" : "")),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        clients.map((client) =>
+          h(
+            "tr",
+            {},
+            names.map((name) =>
+              h(
+                `td${number(name) ? ".n" : ""}`,
+                { "data-name": name.replaceAll("_", " ") },
+                cell(client[name], name),
+              ),
+            ),
+          ),
+        ),
+      ),
     ),
   );
 }

@@ -1,5 +1,6 @@
 // One instrument: price, book, book over time, trades, and the messages that they come from.
 import { ask, ns, rows } from "/page/api.js";
+import { bar, barTable } from "/page/bartext.js";
 import { onTheme } from "/page/colours.js";
 import { chart } from "/page/chart.js";
 import { empty, say, segmented } from "/page/dom.js";
@@ -9,7 +10,8 @@ import { follow } from "/page/live.js";
 import { Market } from "/page/market.js";
 import { every, framed, once } from "/page/poll.js";
 import { history } from "/page/seed.js";
-import { bar, barTable, frame, head, tape } from "/page/views/parts.js";
+import { tape } from "/page/tape.js";
+import { frame, head } from "/page/views/parts.js";
 
 const MINUTE_MS = 60_000;
 const RELOAD_MS = 30_000;
@@ -28,7 +30,9 @@ export const title = (/** @type {string[]} */ [feed, sym]) => `${sym}, ${feed}`;
 
 /** @param {import("/page/main.js").Place} place */
 export async function mount({ root, params: [feed, sym], query, signal }) {
-  let chosen = Object.hasOwn(WINDOWS, query.get("window") ?? "") ? /** @type {string} */ (query.get("window")) : "30 min";
+  let chosen = Object.hasOwn(WINDOWS, query.get("window") ?? "")
+    ? /** @type {string} */ (query.get("window"))
+    : "30 min";
   const parts = frame(feed, sym, signal);
   root.append(parts.root);
   /** @type {import("/page/feedstate.js").Feed | undefined} */
@@ -43,16 +47,28 @@ export async function mount({ root, params: [feed, sym], query, signal }) {
   const trades = tape();
   parts.book.replaceChildren(depth.root);
   parts.tape.replaceChildren(trades.root);
-  parts.windows.append(segmented("Time that is shown", Object.keys(WINDOWS).map((name) => [name, name]), chosen, (name) => {
-    chosen = name;
-    remember(feed, sym, name);
-    void once(bars, signal);
-  }));
+  parts.windows.append(
+    segmented(
+      "Time that is shown",
+      Object.keys(WINDOWS).map((name) => [name, name]),
+      chosen,
+      (name) => {
+        chosen = name;
+        remember(feed, sym, name);
+        void once(bars, signal);
+      },
+    ),
+  );
   const pointed = { bar: /** @type {import("/page/chart.js").Bar | undefined} */ (undefined) };
-  const plot = await chart(parts.chart, scene, (found) => {
-    pointed.bar = found;
-    bar(parts.legend, found ?? scene.bars.at(-1), Boolean(found));
-  }, signal);
+  const plot = await chart(
+    parts.chart,
+    scene,
+    (found) => {
+      pointed.bar = found;
+      bar(parts.legend, found ?? scene.bars.at(-1), Boolean(found));
+    },
+    signal,
+  );
 
   const draw = framed(() => {
     const [seen] = WINDOWS[chosen];
@@ -116,12 +132,18 @@ export async function mount({ root, params: [feed, sym], query, signal }) {
 
   await once(bars, signal);
   // The messages come after the book: both are questions that take their time.
-  void once(past, signal).then(() => parts.inspect({ feed, date: new Date(now).toISOString().slice(0, 10), sym, from: ns(now - MINUTE_MS) }));
+  void once(past, signal).then(() =>
+    parts.inspect({ feed, date: new Date(now).toISOString().slice(0, 10), sym }),
+  );
   if (!live) return parts.state("archive", "idle");
-  follow({ feed, sym, from: ns(now) }, {
-    entries: (entries) => (waiting ? waiting.push(...entries) : take(entries)),
-    state: parts.state,
-  }, signal);
+  follow(
+    { feed, sym, from: ns(now) },
+    {
+      entries: (entries) => (waiting ? waiting.push(...entries) : take(entries)),
+      state: parts.state,
+    },
+    signal,
+  );
   every(bars, RELOAD_MS, signal);
   const tick = setInterval(draw, STEP_MS);
   signal.addEventListener("abort", () => clearInterval(tick));
@@ -129,5 +151,9 @@ export async function mount({ root, params: [feed, sym], query, signal }) {
 
 /** The address follows the choice, without a step in the history. @param {string} feed @param {string} sym @param {string} name */
 function remember(feed, sym, name) {
-  window.history.replaceState(null, "", `#/instrument/${encodeURIComponent(feed)}/${encodeURIComponent(sym)}?window=${encodeURIComponent(name)}`);
+  window.history.replaceState(
+    null,
+    "",
+    `#/instrument/${encodeURIComponent(feed)}/${encodeURIComponent(sym)}?window=${encodeURIComponent(name)}`,
+  );
 }

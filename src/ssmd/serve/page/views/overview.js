@@ -15,7 +15,13 @@ export const title = () => "Overview";
 
 /** @param {string} name @param {string} value @param {string} [note] @param {string} [kind] */
 function tile(name, value, note = "", kind = "") {
-  return h("div.tile.panel", {}, h("p.name", {}, name), h(`p.value${kind && `.${kind}`}`, {}, value), h("p.note", {}, note));
+  return h(
+    "div.tile.panel",
+    {},
+    h("p.name", {}, name),
+    h(`p.value${kind && `.${kind}`}`, {}, value),
+    h("p.note", {}, note),
+  );
 }
 
 /** @param {import("/page/feedstate.js").Feed[]} feeds @param {any[]} gaps */
@@ -27,11 +33,21 @@ function tiles(feeds, gaps) {
   const told = proven + broken + sum((feed) => feed.live?.unverified ?? 0);
   const open = gaps.filter((gap) => gap.to_ns === null).length;
   return [
-    tile("Feeds live", `${live} of ${feeds.length}`, live < feeds.length ? "see below" : "all of them", live < feeds.length ? "warn" : "good"),
+    tile(
+      "Feeds live",
+      `${live} of ${feeds.length}`,
+      live < feeds.length ? "see below" : "all of them",
+      live < feeds.length ? "warn" : "good",
+    ),
     tile("Messages a second", rate(sum((feed) => rates(feed).at(-1) ?? 0)), "archived, all feeds"),
     tile("Messages", compact(sum((feed) => feed.records)), "each feed's newest day"),
     tile("Open gaps", count(open), `${count(gaps.length)} noted today`, open ? "bad" : ""),
-    tile("Verified", told ? percent(proven / told) : "–", told ? (broken ? `${count(broken)} broken` : "the rest: no check exists") : "no connector here", broken ? "warn" : ""),
+    tile(
+      "Verified",
+      told ? percent(proven / told) : "–",
+      told ? (broken ? `${count(broken)} broken` : "the rest: no check exists") : "no connector here",
+      broken ? "warn" : "",
+    ),
   ];
 }
 
@@ -60,24 +76,35 @@ export function mount({ root, signal }) {
     cards.replaceChildren(...feeds.map((feed) => card(feed, days.get(feed.name) ?? [], gaps, DAYS)));
   }
 
-  every(async () => {
-    feeds = await ask("/v1/feeds", {}, signal);
-    if (!feeds.length) cards.replaceChildren(empty("No feed is configured, and nothing is archived.", "Start a connector: ssmd up"));
-    const live = feeds.filter((feed) => health(feed).kind === "good").length;
-    document.title = `${live}/${feeds.length} live · ssmd`;
-    // What has the focus stays where it is.
-    if (!cards.contains(document.activeElement)) draw();
-  }, FEEDS_MS, signal);
+  every(
+    async () => {
+      feeds = await ask("/v1/feeds", {}, signal);
+      if (!feeds.length)
+        cards.replaceChildren(
+          empty("No feed is configured, and nothing is archived.", "Start a connector: ssmd up"),
+        );
+      const live = feeds.filter((feed) => health(feed).kind === "good").length;
+      document.title = `${live}/${feeds.length} live · ssmd`;
+      // What has the focus stays where it is.
+      if (!cards.contains(document.activeElement)) draw();
+    },
+    FEEDS_MS,
+    signal,
+  );
 
-  every(async () => {
-    const now = Date.now();
-    const today = now - (now % DAY_MS);
-    const [told, noted] = await Promise.all([
-      rows("coverage", { from: ns(today - (DAYS - 1) * DAY_MS), limit: 10_000 }, signal),
-      rows("gaps", { from: ns(today), limit: 10_000 }, signal),
-    ]);
-    days = Map.groupBy(told, (row) => row.feed);
-    gaps = noted;
-    draw();
-  }, DAYS_MS, signal);
+  every(
+    async () => {
+      const now = Date.now();
+      const today = now - (now % DAY_MS);
+      const [told, noted] = await Promise.all([
+        rows("coverage", { from: ns(today - (DAYS - 1) * DAY_MS), limit: 10_000 }, signal),
+        rows("gaps", { from: ns(today), limit: 10_000 }, signal),
+      ]);
+      days = Map.groupBy(told, (row) => row.feed);
+      gaps = noted;
+      draw();
+    },
+    DAYS_MS,
+    signal,
+  );
 }

@@ -1,10 +1,8 @@
 // The pieces of the instrument's view.
-import { empty, h, loading, say, th } from "/page/dom.js";
-import { aligned, amount, change, clock, column, count, decimal, digits, moment, short } from "/page/format.js";
+import { empty, h, loading, say } from "/page/dom.js";
+import { amount, change, count, decimal, short } from "/page/format.js";
 import { inspector } from "/page/inspector.js";
 import { once } from "/page/poll.js";
-
-const TAPE = 18;
 
 /** The layout, and what its parts do. @param {string} feed @param {string} sym @param {AbortSignal} signal */
 export function frame(feed, sym, signal) {
@@ -12,10 +10,18 @@ export function frame(feed, sym, signal) {
     const value = h("dd", {}, "–");
     return { root: h("div", {}, h("dt", {}, name), value), value };
   };
-  const [price, moved, best, volume, gaps] = ["Last", "Change", "Bid / ask", "Volume", "Gaps shown"].map(fact);
+  const [price, moved, best, volume, gaps] = ["Last", "Change", "Bid / ask", "Volume", "Gaps shown"].map(
+    fact,
+  );
   const pill = h("span.pill.idle", {}, "loading");
-  const chart = h("div.chart", { role: "img", "aria-label": `Price of ${sym}; the numbers are in the table below` });
-  const heat = h("canvas.heat", { role: "img", "aria-label": "The book over the last four minutes: the more stands at a price, the stronger its colour" });
+  const chart = h("div.chart", {
+    role: "img",
+    "aria-label": `Price of ${sym}; the numbers are in the table below`,
+  });
+  const heat = h("canvas.heat", {
+    role: "img",
+    "aria-label": "The book over the last four minutes: the more stands at a price, the stronger its colour",
+  });
   const nothing = h("div.over", { hidden: true });
   const unknown = h("div.over", { hidden: true });
   const book = h("div", {}, loading("…"));
@@ -29,22 +35,89 @@ export function frame(feed, sym, signal) {
   const root = h(
     "div.instrument",
     {},
-    h("header.head", {}, h("p.crumbs", {}, h("a", { href: `#/instruments?feed=${encodeURIComponent(feed)}` }, "Instruments"), " / ", feed), h("h1", { title: sym }, short(sym, 34)), pill, h("dl.facts.line", {}, price.root, moved.root, best.root, volume.root, gaps.root)),
+    h(
+      "header.head",
+      {},
+      h(
+        "p.crumbs",
+        {},
+        h("a", { href: `#/instruments?feed=${encodeURIComponent(feed)}` }, "Instruments"),
+        " / ",
+        feed,
+      ),
+      h("h1", { title: sym }, short(sym, 34)),
+      pill,
+      h("dl.facts.line", {}, price.root, moved.root, best.root, volume.root, gaps.root),
+    ),
     h(
       "div.board",
       {},
-      h("section.panel.price", { "aria-label": "Price" }, h("div.bar-line", {}, windows, legend), h("div.canvas", {}, chart, nothing)),
-      h("section.panel.depth", { "aria-label": "Order book" }, h("h2", {}, "Order book"), h("div.cols", { "aria-hidden": "true" }, h("span", {}, "Price"), h("span", {}, "Size"), h("span", {}, "Sum")), book),
-      h("section.panel.over-time", { "aria-label": "Book over time" }, h("div.bar-line", {}, h("h2", {}, "Book over time"), h("p.legend", {}, h("span", {}, h("i.swatch.up"), "bids"), h("span", {}, h("i.swatch.down"), "asks"), h("span", {}, h("i.swatch.dot"), "trades"), h("span", {}, h("i.swatch.gap"), "gap"))), h("div.canvas", {}, heat, unknown)),
+      h(
+        "section.panel.price",
+        { "aria-label": "Price" },
+        h("div.bar-line", {}, windows, legend),
+        h("div.canvas", {}, chart, nothing),
+      ),
+      h(
+        "section.panel.depth",
+        { "aria-label": "Order book" },
+        h("h2", {}, "Order book"),
+        h(
+          "div.cols",
+          { "aria-hidden": "true" },
+          h("span", {}, "Price"),
+          h("span", {}, "Size"),
+          h("span", {}, "Sum"),
+        ),
+        book,
+      ),
+      h(
+        "section.panel.over-time",
+        { "aria-label": "Book over time" },
+        h(
+          "div.bar-line",
+          {},
+          h("h2", {}, "Book over time"),
+          h(
+            "p.legend",
+            {},
+            h("span", {}, h("i.swatch.up"), "bids"),
+            h("span", {}, h("i.swatch.down"), "asks"),
+            h("span", {}, h("i.swatch.dot"), "trades"),
+            h("span", {}, h("i.swatch.gap"), "gap"),
+          ),
+        ),
+        h("div.canvas", {}, heat, unknown),
+      ),
       h("section.panel.last", { "aria-label": "Last trades" }, h("h2", {}, "Trades"), list),
     ),
     details,
-    h("div.bar-line", {}, h("h2", {}, "Messages and records"), h("p.soft.small", {}, updates, " updates since this page was opened")),
+    h(
+      "div.bar-line",
+      {},
+      h("h2", {}, "Messages and records"),
+      h("p.soft.small", {}, updates, " updates since this page was opened"),
+    ),
     view.root,
   );
   return {
-    root, chart, heat, book, tape: list, legend, windows, table, details, updates,
-    facts: { price: price.value, change: moved.value, best: best.value, volume: volume.value, gaps: gaps.value },
+    root,
+    chart,
+    heat,
+    book,
+    tape: list,
+    legend,
+    windows,
+    table,
+    details,
+    updates,
+    facts: {
+      price: price.value,
+      change: moved.value,
+      best: best.value,
+      volume: volume.value,
+      gaps: gaps.value,
+    },
     /** @param {string} word @param {string} kind */
     state(word, kind) {
       pill.className = `pill ${kind}`;
@@ -54,10 +127,11 @@ export function frame(feed, sym, signal) {
     known(synced, traded) {
       unknown.hidden = synced;
       nothing.hidden = traded;
-      if (!synced && !unknown.childNodes.length) unknown.append(empty("The book is not known yet.", "It begins with the next snapshot."));
+      if (!synced && !unknown.childNodes.length)
+        unknown.append(empty("The book is not known yet.", "It begins with the next snapshot."));
       if (!traded && !nothing.childNodes.length) nothing.append(empty("Nothing traded in this time."));
     },
-    /** @param {{feed: string, date: string, sym: string, from: string}} wanted */
+    /** @param {{feed: string, date: string, sym: string}} wanted */
     inspect: (wanted) => void once(async () => void (await view.load(wanted)), signal),
   };
 }
@@ -78,45 +152,4 @@ export function head({ facts }, market, scene) {
   say(facts.volume, amount(seen.reduce((all, bar) => all + bar.volume, 0)));
   say(facts.gaps, scene.gaps.length ? count(scene.gaps.length) : "none");
   facts.gaps.className = scene.gaps.length ? "warn" : "";
-}
-
-/** @param {HTMLElement} legend @param {import("/page/chart.js").Bar | undefined} bar @param {boolean} pointed */
-export function bar(legend, bar, pointed) {
-  if (!bar) return say(legend, "");
-  const number = (/** @type {number} */ value) => value.toLocaleString("en", { maximumSignificantDigits: 8 });
-  say(legend, `${pointed ? moment(bar.start * 1e6) : "last bar"}   O ${number(bar.open)}  H ${number(bar.high)}  L ${number(bar.low)}  C ${number(bar.close)}  V ${amount(bar.volume)}`);
-}
-
-/** The last trades; rows are made once. */
-export function tape() {
-  const cells = Array.from({ length: TAPE }, () => {
-    const [time, price, size] = [h("time"), h("span.price"), h("span.size")];
-    return { row: h("li.none", {}, time, price, size), time, price, size };
-  });
-  const root = h("ol.tape", { "aria-label": "Last trades, newest first" }, cells.map((cell) => cell.row));
-  /** @param {import("/page/book.js").Entry[]} trades newest first */
-  function draw(trades) {
-    const shown = trades.slice(0, TAPE);
-    const places = digits(trades.map((trade) => trade.price ?? ""));
-    const text = column(shown.map((trade) => Number(trade.size)));
-    cells.forEach(({ row, time, price, size }, i) => {
-      const trade = shown[i];
-      row.className = trade ? (trade.side === "sell" ? "down" : "up") : "none";
-      if (!trade) return;
-      say(time, clock(trade.ts_ns ?? trade.recv_ns));
-      say(price, aligned(trade.price ?? "", places));
-      say(size, text(Number(trade.size)));
-    });
-  }
-  return { root, draw };
-}
-
-/** The newest bars in numbers, made only while somebody looks. @param {HTMLElement} place @param {import("/page/chart.js").Bar[]} bars @param {() => boolean} open */
-export function barTable(place, bars, open) {
-  const fill = () =>
-    place.replaceChildren(
-      h("table", {}, h("caption.hidden", {}, "The newest bars"), h("thead", {}, h("tr", {}, th("Start (UTC)"), ...["Open", "High", "Low", "Close", "Volume", "Trades"].map((name) => th(name, "n")))), h("tbody", {}, bars.slice(-60).reverse().map((one) => h("tr", {}, h("td", {}, moment(one.start * 1e6)), [one.open, one.high, one.low, one.close, one.volume, one.count].map((value) => h("td.n", {}, value.toLocaleString("en", { maximumSignificantDigits: 10 }))))))),
-    );
-  if (open()) fill();
-  else place.parentElement?.addEventListener("toggle", fill, { once: true });
 }
