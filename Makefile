@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check fix bench fuzz fuzz-api chaos reliability cli-docs lock clean
+.PHONY: help up test check fix bench fuzz fuzz-api chaos reliability cli-docs pictures lock clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -49,6 +49,9 @@ reliability: $(VENV)/.dev  ## every fault at every exchange; writes docs/reliabi
 
 cli-docs: $(VENV)/.dev  ## docs/cli.md, from the commands themselves
 	$(BIN)/python tests/cli_docs.py > docs/cli.md
+
+pictures: $(VENV)/.dev  ## docs/pictures, of the page over simulated exchanges (needs Chromium; ARGS=NAME for some)
+	$(BIN)/python tests/pictures.py $(ARGS)
 
 lock:  ## pin the dependencies again (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

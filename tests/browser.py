@@ -1,125 +1,89 @@
-"""A real Chromium, driven over its DevTools protocol."""
+"""A real Chromium, driven by Playwright."""
 
-import asyncio
-import json
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from itertools import count
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import aiohttp
 import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
 
-CHROMIUM = next(
+CHROMIUM: Final = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium in PATH")
+PHONE: Final = {"width": 390, "height": 844}
+DESK: Final = {"width": 1360, "height": 900}
+TIMEOUT_MS: Final = 60_000
 
-
-class Page:
-    """One tab. ``complaints`` is what its console was told of errors and warnings."""
-
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self.complaints: list[str] = []
-        self._socket = socket
-        self._numbers = count(1)
-        self._load = asyncio.Event()
-
-    async def call(self, method: str, **params: Any) -> Any:
-        number = next(self._numbers)
-        await self._socket.send_json({"id": number, "method": method, "params": params})
-        while True:
-            answer = await self._socket.receive_json()
-            if answer.get("id") == number:
-                assert "error" not in answer, answer
-                return answer["result"]
-            self._note(answer)
-
-    def _note(self, event: dict[str, Any]) -> None:
-        params = event.get("params", {})
-        match event.get("method"):
-            case "Page.loadEventFired":
-                self._load.set()
-            case "Runtime.exceptionThrown":
-                self.complaints.append(json.dumps(params["exceptionDetails"]))
-            case "Runtime.consoleAPICalled" if params["type"] in ("error", "warning", "assert"):
-                self.complaints.append(json.dumps(params["args"]))
-            case "Log.entryAdded" if params["entry"]["level"] in ("error", "warning"):
-                self.complaints.append(params["entry"]["text"])
-
-    async def open(self, url: str) -> None:
-        self._load.clear()
-        await self.call("Page.navigate", url=url)
-        await self._loaded()
-        await self.until(f"location.href.startsWith({url!r}) && document.readyState === 'complete'")
-
-    async def reload(self) -> None:
-        self._load.clear()
-        await self.call("Page.reload")
-        await self._loaded()
-
-    async def _loaded(self) -> None:
-        async with asyncio.timeout(60):
-            while not self._load.is_set():
-                self._note(await self._socket.receive_json())
-
-    async def js(self, expression: str) -> Any:
-        """The value of an expression, awaited where it is a promise."""
-        answer = await self.call(
-            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
-        )
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-    async def until(self, expression: str) -> None:
-        """Until the expression is true."""
-        try:
-            async with asyncio.timeout(60):
-                while not await self.js(f"Boolean({expression})"):
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            text = await self.js("document.body.innerText")
-            raise AssertionError(f"never true: {expression}\n{text}") from None
-
-    async def size(self, width: int, height: int) -> None:
-        await self.call(
-            "Emulation.setDeviceMetricsOverride",
-            **{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
-        )
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 @asynccontextmanager
-async def browser(profile: Path) -> AsyncIterator[Page]:
-    """A tab of a new Chromium with a profile of its own."""
+async def chromium() -> AsyncIterator[Browser]:
     assert CHROMIUM is not None
-    process = await asyncio.create_subprocess_exec(
-        *(CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-        *("--disable-dev-shm-usage", "--remote-debugging-port=0", f"--user-data-dir={profile}"),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
+    async with async_playwright() as playwright:
+        found = await playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--js-flags=--expose-gc"],
+        )
+        try:
+            yield found
+        finally:
+            await found.close()
+
+
+class Tab:
+    """A page with a context of its own. ``complaints`` is what went wrong in it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        page.set_default_timeout(TIMEOUT_MS)
+        page.on("console", lambda said: self._note(said.type, said.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("requestfailed", lambda request: self._failed(request.url, request.failure))
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning", "assert"):
+            self.complaints.append(text)
+
+    def _failed(self, url: str, why: str | None) -> None:
+        # A view that is left stops what it asked for.
+        if why != "net::ERR_ABORTED":
+            self.complaints.append(f"{url}: {why}")
+
+    async def js(self, expression: str) -> Any:
+        return await self.page.evaluate(expression)
+
+    async def count(self, selector: str, wanted: int) -> None:
+        await expect(self.page.locator(selector)).to_have_count(wanted)
+
+    async def shown(self, text: str) -> None:
+        await expect(self.page.locator("body")).to_contain_text(text, use_inner_text=True)
+
+    async def width(self) -> int:
+        return int(await self.js("document.documentElement.scrollWidth"))
+
+
+@asynccontextmanager
+async def tab(
+    browser: Browser, *, theme: str = "light", phone: bool = False, scale: float = 1
+) -> AsyncIterator[Tab]:
+    context = await browser.new_context(
+        viewport=PHONE if phone else DESK,  # type: ignore[arg-type]
+        color_scheme=theme,  # type: ignore[arg-type]
+        device_scale_factor=scale,
+        has_touch=phone,
+        is_mobile=phone,
     )
     try:
-        async with asyncio.timeout(60):
-            while not (found := _port(profile)):
-                assert process.returncode is None
-                await asyncio.sleep(0.05)
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{found}") as session:
-            async with session.put("/json/new?about:blank") as answer:
-                tab = json.loads(await answer.read())["webSocketDebuggerUrl"]
-            async with session.ws_connect(tab, max_msg_size=0) as socket:
-                page = Page(socket)
-                for domain in ("Page", "Runtime", "Log"):
-                    await page.call(f"{domain}.enable")
-                yield page
+        yield Tab(await context.new_page())
     finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
+        await context.close()
 
 
-def _port(profile: Path) -> str | None:
-    with suppress(OSError, IndexError):
-        return (profile / "DevToolsActivePort").read_text().splitlines()[0]
-    return None
+def small(path: Path) -> bool:
+    """Whether a picture is one that a repository can carry."""
+    return path.stat().st_size < 150_000

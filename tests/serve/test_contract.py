@@ -34,9 +34,12 @@ HUGE = "1" * 5000
 SAMPLE = f"/datasets/kalshi/{DAY}/sample"
 ENDPOINTS = {
     "/": Case("/", open=True, json=False),
-    "/page.js": Case("/page.js", open=True, json=False),
-    "/feeds.js": Case("/feeds.js", open=True, json=False),
-    "/page.css": Case("/page.css", open=True, json=False),
+    "/page/{name:path}": Case(
+        "/page/main.js",
+        unknown=("/page/", "/page/no.js", "/page/../app.py", "/page/..%2fapp.py", "/page/views/"),
+        open=True,
+        json=False,
+    ),
     "/health": Case("/health", open=True),
     "/ready": Case("/ready", open=True),
     "/metrics": Case("/metrics", open=True, json=False),
@@ -288,7 +291,7 @@ async def exchange_bytes(client: aiohttp.ClientSession, sent: bytes) -> tuple[by
 HERE = b"Host: localhost"
 HOSTILE = {
     "up and out": (request(b"/../../etc/passwd", HERE), 404),
-    "up from a page": (request(b"/page.js/../../auth.py", HERE), 404),
+    "up from a page": (request(b"/page/../../auth.py", HERE), 404),
     "escaped up": (request(b"/%2e%2e/%2e%2e/etc/passwd", HERE), 404),
     "twice escaped": (request(b"/datasets/%252e%252e/2026-11-20/sample", HERE), 400),
     "up from a feed": (request(b"/datasets/../../etc/2026-11-20/sample", HERE), 404),
