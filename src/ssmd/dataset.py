@@ -18,7 +18,7 @@ from ssmd.errors import ContractError, CorruptArchive, NotFound
 from ssmd.exchanges import EXCHANGES
 from ssmd.message import AnyRecord, Archived
 from ssmd.store import manifest as manifests
-from ssmd.store import segment, tally
+from ssmd.store import retired, segment, tally
 from ssmd.store.manifest import OTHER, File, Manifest
 from ssmd.store.tally import Tally
 
@@ -77,13 +77,19 @@ class Archive:
         """Days of a feed, sorted; [] for a feed without any."""
         if not _FEED.fullmatch(feed):
             return []
-        names = sorted(f.name for f in (self.folder / feed).glob("????-??-??") if f.is_dir())
+        names = [folder.name for folder in manifests.days(self.folder / feed)]
         return [name for name in names if _DAY.fullmatch(name) and _is_date(name)]
 
     def day(self, feed: str, day: str) -> "Day":
         """One dataset. Raises NotFound, also for what is no name or no date."""
         if _FEED.fullmatch(feed) and _DAY.fullmatch(day) and _is_date(day):
             folder = self.folder / feed / day
+            gone = retired.load(folder)
+            if gone is not None:
+                raise NotFound(
+                    f"{feed} on {day} was deleted: {gone.why}",
+                    hint=f"it held {gone.messages} messages; see `ssmd archive list`",
+                )
             if folder.is_dir():
                 return Day(folder)
         days = self.days(feed)

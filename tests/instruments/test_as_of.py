@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
@@ -16,12 +18,16 @@ from ssmd.archive.writer import NS_PER_DAY
 from ssmd.bus import Bus
 from ssmd.config import Transport
 from ssmd.dataset import Archive
+from ssmd.errors import NotFound
 from ssmd.exchanges.master import Found
-from ssmd.instruments import decide
-from ssmd.instruments.change import TYPE, Change, Held, held, to_message
+from ssmd.instruments import checkpoint, decide
+from ssmd.instruments.change import TYPE, Change, Held, decode_held, held, to_message
 from ssmd.instruments.history import Log, as_of, changes
+from ssmd.instruments.past import Past
 from ssmd.message import Message
 from ssmd.security import Links, Security
+from ssmd.store import manifest as manifests
+from ssmd.store import retired
 
 FEED = "kalshi"
 START = archives.DAY * NS_PER_DAY
@@ -124,6 +130,86 @@ def test_as_of_is_a_replay_up_to_then(history: list[Said], run: int, segments: i
     for at_ns in times(history):
         assert plain(as_of(archived, at_ns)) == replay(history, at_ns)
     assert plain(as_of(archived, None)) == replay(history, times(history)[-1])
+
+
+DAYS = st.lists(
+    st.builds(
+        msgspec.structs.replace, SAID, later_ns=st.sampled_from([0, 1, NS_PER_DAY // 3, NS_PER_DAY])
+    ),
+    min_size=1, max_size=30,
+)  # fmt: skip
+
+
+@given(history=DAYS, every=st.integers(1, 4), data=st.data())
+@settings(max_examples=40)
+def test_from_checkpoints_it_is_the_same_and_reads_few_days(
+    history: list[Said], every: int, data: st.DataObject
+) -> None:
+    """In whatever order it is asked, as each answer may leave a checkpoint to the next."""
+    lines = [message.encode(entry) for entry in entries(told(history), 7)]
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        archives.archive(root, lines, FEED, segments=len(lines), member=1)
+        archive = Archive(root, archives.ENV)
+        for at_ns in data.draw(st.permutations(times(history))):
+            past = Past(archive, FEED, every)
+            assert records(past.known(at_ns)) == replay(history, at_ns)
+            past.read.clear()
+            assert records(past.known(at_ns)) == replay(history, at_ns)
+            assert len(past.read) <= every + 1
+
+
+def records(known: dict[str, bytes]) -> dict[str, Security]:
+    return {sym: decode_held(one).instrument for sym, one in known.items()}
+
+
+@pytest.fixture
+def week(tmp_path: Path) -> Archive:
+    """An archive of nine days, one change each."""
+    history = [Said("A", "active", f"day {n}", None, None, NS_PER_DAY) for n in range(9)]
+    lines = [message.encode(entry) for entry in entries(told(history), 100)]
+    archives.archive(tmp_path, lines, FEED, segments=len(lines))
+    return Archive(tmp_path, archives.ENV)
+
+
+def title(known: dict[str, bytes]) -> str | None:
+    return decode_held(known["A"]).instrument.title
+
+
+def test_a_checkpoint_that_is_damaged_or_of_other_segments_is_none(week: Archive) -> None:
+    days, at_ns = week.days(FEED), START + 9 * NS_PER_DAY + 5
+    Past(week, FEED).known(at_ns)
+    (path,) = (week.folder / FEED / checkpoint.FOLDER).iterdir()
+    assert path.name == f"{days[6]}.jsonl.gz"
+    whole = path.read_bytes()
+    for harm in (whole[:-9], whole[:40], b"", whole.replace(whole[60:70], b"0123456789")):
+        path.write_bytes(harm)
+        past = Past(week, FEED)
+        assert title(past.known(at_ns)) == "day 8"
+        assert past.read == days
+        assert path.read_bytes() == whole  # made again
+    folder = week.folder / FEED / days[6]
+    changed = manifests.load(folder)
+    assert changed is not None
+    changed.files[-1].chain = "other"
+    manifests.save(folder, changed)
+    past = Past(week, FEED)
+    assert title(past.known(at_ns)) == "day 8"
+    assert past.read == days
+
+
+def test_what_follows_from_deleted_days_is_known_by_a_checkpoint_or_refused(week: Archive) -> None:
+    days = week.days(FEED)
+    Past(week, FEED).keep(days[3])
+    for day in days[:4]:
+        retired.retire(week.folder / FEED / day, at="x", why="old", forced=False)
+    assert week.days(FEED) == days[4:]
+    # The first change is a day after the start.
+    assert title(Past(week, FEED).known(START + 5 * NS_PER_DAY)) == "day 4"
+    assert title(Past(week, FEED).known(START + 10 * NS_PER_DAY)) == "day 8"
+    with pytest.raises(NotFound, match="is deleted") as refused:
+        Past(week, FEED).known(START + 5 * NS_PER_DAY - 1)
+    assert days[4] in (refused.value.hint or "")
 
 
 def _no(_: int) -> None:

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from ssmd.archive.salvage import has_more, put_aside, salvage
-from ssmd.store import header, segment, tally
+from ssmd.store import header, retired, segment, tally
 from ssmd.store import manifest as manifests
 from ssmd.store.manifest import Manifest
 from ssmd.store.segment import SegmentFile
@@ -15,8 +15,9 @@ log = logging.getLogger(__name__)
 
 def take_up(feed: Path) -> None:
     """Bring all days of a feed's folder to where each closed, sound segment has its entry."""
-    before: Manifest | None = None
-    for folder in manifests.days(feed):
+    days = manifests.days(feed)
+    before = retired.before(feed, days[0].name) if days else None
+    for folder in days:
         for part in manifests.parts(folder):
             finish(part)
         before = _enter(folder, before) or before

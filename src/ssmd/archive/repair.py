@@ -14,7 +14,8 @@ from msgspec import Struct
 from ssmd.archive import lock, recovery
 from ssmd.archive.salvage import put_aside, salvage
 from ssmd.errors import StorageError
-from ssmd.store import header, segment, tally
+from ssmd.instruments import checkpoint
+from ssmd.store import header, retired, segment, tally
 from ssmd.store import manifest as manifests
 from ssmd.store.header import About
 from ssmd.store.manifest import File, Manifest, SequenceGap
@@ -58,7 +59,7 @@ class _Feed:
         self._dry_run = dry_run
 
     def repair(self) -> None:
-        before: Manifest | None = None
+        before = retired.before(self._folder, _first(self._folder))
         for day in manifests.days(self._folder):
             if not self._dates or day.name in self._dates:
                 self._parts(day)
@@ -136,12 +137,17 @@ class _Feed:
         if made == old:
             return made
         if self._act(day / manifests.NAME, _difference(made, old)):
+            checkpoint.drop_from(self._folder, day.name)
             if old is None:
                 kept = manifests.set_aside(day)
                 if kept is not None:
                     self._act(kept, "the old manifest is kept here")
             manifests.save(day, made)
         return made
+
+
+def _first(feed: Path) -> str:
+    return next((day.name for day in manifests.days(feed)), "")
 
 
 def _damage(path: Path, entry: File | None) -> str | None:

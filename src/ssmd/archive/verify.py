@@ -12,7 +12,7 @@ from ssmd.archive.finding import REMAKE, REPAIR, WITNESS, Finding, Line, Summary
 from ssmd.archive.frames import Frames
 from ssmd.archive.replay import Replay
 from ssmd.exchanges import EXCHANGES
-from ssmd.store import header, segment, tally
+from ssmd.store import header, retired, segment, tally
 from ssmd.store import manifest as manifests
 from ssmd.store.manifest import File, Manifest
 from ssmd.store.tally import Tally
@@ -69,8 +69,8 @@ class _Feed:
         self._frames: Frames | None = None
         self._previous: File | None = None
         self._before: Manifest | None = None
-        if self._days and self._days[0] != days[0]:
-            self._before = manifests.load(days[days.index(self._days[0]) - 1])
+        if self._days:
+            self._before = retired.before(folder, self._days[0].name)
             self._previous = tally.last_file(self._before)
 
     def verify(self) -> None:

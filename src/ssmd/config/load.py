@@ -163,6 +163,10 @@ def references(root: Path, environment: Environment) -> Iterator[Problem]:
         for name in getattr(environment, part):
             if name not in named:
                 yield Problem((part, name), f"the environment has no feed {name!r}", hint)
+    for name in environment.retention.feeds:
+        if name not in named:
+            place = ("retention", "feeds", name)
+            yield Problem(place, f"the environment has no feed {name!r}", hint)
     for name, key in environment.keys.items():
         if key.feed is not None and key.feed not in named:
             text = f"the environment has no feed {key.feed!r}"

@@ -159,6 +159,25 @@ class Rotation(Spec, kw_only=True, frozen=True):
     """Compressed size of one segment."""
 
 
+class Keep(Spec, kw_only=True, frozen=True):
+    """What ``ssmd archive retain`` leaves of a feed. None: no bound."""
+
+    days: Count | None = None
+    """So many UTC days before this one."""
+    max_bytes: Count | None = None
+    """On disk, the oldest days first."""
+
+
+class Retention(Keep, kw_only=True, frozen=True):
+    """How long archived days are kept; none of it: for ever."""
+
+    feeds: Mapping[str, Keep] = field(default_factory=dict)
+    """Feed -> what stands in the place of the rest for it."""
+
+    def of(self, feed: str) -> Keep:
+        return self.feeds.get(feed, Keep(days=self.days, max_bytes=self.max_bytes))
+
+
 class Cache(Spec, kw_only=True, frozen=True):
     type: Literal["memory", "redis"] = "memory"
     max_size: Count | None = None
@@ -192,6 +211,7 @@ class Environment(Spec, kw_only=True, frozen=True):
     transport: Transport = field(default_factory=Transport)
     storage: Storage = field(default_factory=Storage)
     rotation: Rotation = field(default_factory=Rotation)
+    retention: Retention = field(default_factory=Retention)
     cache: Cache = field(default_factory=Cache)
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     """Feed name -> servers that stand in for the exchange's own (a simulator, a proxy)."""

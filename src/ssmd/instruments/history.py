@@ -53,12 +53,17 @@ async def changes(log: Log, bus: Bus | None, sym: str | None = None) -> AsyncIte
     """All changes in order; without a bus, those that are archived."""
     for change in log.archived(sym):
         yield change
-    if bus is None:
-        return
+    if bus is not None:
+        async for change in on_stream(log, bus, sym):
+            yield change
+
+
+async def on_stream(log: Log, bus: Bus, sym: str | None = None) -> AsyncIterator[Change]:
+    """Those on the stream that were not read before; none where the feed has no stream."""
     try:
         await bus.stream_facts(message.stream_name(log.env, log.feed))
     except BusError:
-        return  # there is no stream of this feed, and so nothing on it
+        return
     async for change in log.streamed(bus, sym):
         yield change
 

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from ssmd import show
-from ssmd.config import Environment, read
+from ssmd.config import Environment, Keep, Retention, read
 from ssmd.meta.fields import shown
 from ssmd.meta.options import Desk, command, facts, pairs
 from ssmd.meta.readable import readable
@@ -62,7 +62,19 @@ def _rows(env: Environment) -> list[tuple[str, Any]]:
         ("Schedule", f"{day.timezone}{hours}, auto roll {'on' if day.auto_roll else 'off'}"),
         ("Transport", f"{transport.type} {shown(transport.url)}"),
         ("Storage", " ".join(part for part in (storage.type, place, storage.region) if part)),
+        ("Retention", _retention(env.retention)),
         ("Cache", f"{cache.type}{f', {cache.max_size}' if cache.max_size else ''}"),
         ("Endpoints", ", ".join(env.endpoints)),
         ("Simulated", "yes" if env.simulated else None),
     ]
+
+
+def _retention(spec: Retention) -> str:
+    feeds = [f"{feed}: {_keep(keep)}" for feed, keep in spec.feeds.items()]
+    return "; ".join([_keep(spec), *feeds])
+
+
+def _keep(spec: Keep) -> str:
+    parts = [f"{spec.days} days"] if spec.days else []
+    parts += [f"{spec.max_bytes} bytes"] if spec.max_bytes else []
+    return ", ".join(parts) or "for ever"

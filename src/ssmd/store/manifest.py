@@ -22,6 +22,8 @@ from ssmd.store.segment import PART, SUFFIX, Block
 from ssmd.store.shares import Checked, Checks, OpenGap, Span, clean_share, verified_share
 
 NAME: Final = "manifest.json"
+RETIRED: Final = "retired.json"
+"""In the folder of a day whose data were deleted: see ``store.retired``."""
 GENESIS: Final = "0" * 64
 DUPLICATE: Final = "_duplicate"
 """Type of what stands for a message that was stored on the stream once more."""
@@ -293,5 +295,6 @@ def sequence_of(path: Path) -> tuple[str, int]:
 
 
 def days(feed: Path) -> list[Path]:
-    """The folders of a feed's days, in order."""
-    return sorted(folder for folder in feed.glob("????-??-??") if folder.is_dir())
+    """The folders of a feed's days, in order, without those that retention deleted."""
+    found = (folder for folder in feed.glob("????-??-??") if folder.is_dir())
+    return sorted(folder for folder in found if not (folder / RETIRED).exists())

@@ -1,5 +1,6 @@
 """Records out of the buckets, or out of every change that is archived or on a stream."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from ssmd.errors import BusError
 from ssmd.instruments import history
 from ssmd.instruments.change import Change, Held, decode_held, encode, held
 from ssmd.instruments.history import Log
+from ssmd.instruments.past import Past
 from ssmd.instruments.shelf import Shelf
 from ssmd.meta.secmaster.options import Where
 
@@ -40,12 +42,18 @@ class Reader:
                 async for entry in shelf.bucket.scan():
                     yield feed, decode_held(entry.value)
                 continue
-            known: dict[str, bytes] = {}  # as text: a third of the memory
-            async for change in history.changes(self._log(feed), self._bus):
+            for value in (await self._known(feed, at_ns)).values():
+                yield feed, decode_held(value)
+
+    async def _known(self, feed: str, at_ns: int) -> dict[str, bytes]:
+        """As text: that is a third of the memory. What is on the stream comes after what is
+        archived, and what is in both ends the same."""
+        known = await asyncio.to_thread(Past(self.archive, feed).known, at_ns)
+        if self._bus is not None:
+            async for change in history.on_stream(self._log(feed), self._bus):
                 if history.was_known(change, at_ns):
                     known[change.sym] = encode(held(change))
-            for value in known.values():
-                yield feed, decode_held(value)
+        return known
 
     async def named(self, sym: str) -> list[tuple[str, Held]]:
         """The latest records of that very symbol."""
