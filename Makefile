@@ -28,6 +28,7 @@ fix: $(VENV)/.dev  ## put format and the fixable lint right
 
 bench: $(VENV)/.run  ## measure this machine beside a plain pipeline (ARGS="--json FILE")
 	@$(BIN)/python benchmarks/pipeline.py $(ARGS)
+	@$(BIN)/python benchmarks/history.py
 
 fuzz: $(VENV)/.dev  ## coverage-guided fuzzing of frames and segments (ARGS="-max_total_time=60")
 	$(PIP) "atheris>=3"

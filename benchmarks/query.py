@@ -50,8 +50,8 @@ def messages(count: int) -> Iterator[bytes]:
         )  # fmt: skip
 
 
-def archive(root: Path, count: int) -> None:
-    about = About("bench", "kalshi", "message:v1", "sha256:0", "2024-01-01T00:00:00Z", "kalshi")
+def archive(root: Path, count: int, env: str = "bench") -> None:
+    about = About(env, "kalshi", "message:v1", "sha256:0", "2024-01-01T00:00:00Z", "kalshi")
     to = Writer(root, about, Rotation())
     for seq, line in enumerate(messages(count), 1):
         to.add(seq, line)
