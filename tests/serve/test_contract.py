@@ -37,6 +37,7 @@ ENDPOINTS = {
     "/feeds.js": Case("/feeds.js", open=True, json=False),
     "/page.css": Case("/page.css", open=True, json=False),
     "/health": Case("/health", open=True),
+    "/live": Case("/live", open=True),
     "/ready": Case("/ready", open=True),
     "/metrics": Case("/metrics", open=True, json=False),
     "/openapi.json": Case("/openapi.json", open=True),
