@@ -41,6 +41,7 @@ ENDPOINTS = {
         json=False,
     ),
     "/health": Case("/health", open=True),
+    "/live": Case("/live", open=True),
     "/ready": Case("/ready", open=True),
     "/metrics": Case("/metrics", open=True, json=False),
     "/openapi.json": Case("/openapi.json", open=True),

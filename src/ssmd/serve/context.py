@@ -34,6 +34,8 @@ class Context:
         self.tail = tail
         self.roles = roles
         self.keyring = keyring
+        self.archive_seen = False
+        """Whether there was something in the archive once."""
         self.keyed = keyed
         """Whether a key is asked for."""
         self.readers = Readers()
