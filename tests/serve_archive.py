@@ -135,8 +135,10 @@ async def serving(
     tls: Tls | None = None,
     routes: Iterable[BaseRoute] = (),
     env: str = ENV,
+    stop: asyncio.Event | None = None,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of the application, served by Hypercorn, with some more ``routes``."""
+    stop = stop or asyncio.Event()
     app = create_app(
         Archive(root, env),
         feeds(),
@@ -146,9 +148,9 @@ async def serving(
         key_required=key_required,
         origins=origins,
         rate=rate,
+        stopping=stop,
     )
     app.router.routes.extend(routes)
-    stop = asyncio.Event()
     with socket.create_server(("127.0.0.1", port)) as listener:
         scheme = "http" if tls is None else "https"
         url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"

@@ -17,7 +17,7 @@ from ssmd.serve import openapi
 from ssmd.serve.app import create_app
 from ssmd.serve.describe import described_by, sockets
 
-VALUES = {"feed": "kalshi", "date": DAY, "type": "trade", "exchange": "kraken"}
+VALUES = {"feed": "kalshi", "date": DAY, "type": "trade", "exchange": "kalshi"}
 """Of path parameters, such that there is something."""
 
 
@@ -43,8 +43,7 @@ def resolved(document: dict[str, Any], ref: str) -> Any:
 
 
 def schema_of(document: dict[str, Any], path: str) -> dict[str, Any] | None:
-    answers = document["paths"][path]["get"]["responses"]
-    content = answers.get("200", {}).get("content", {})
+    content = document["paths"][path]["get"]["responses"].get("200", {}).get("content", {})
     schema = content.get("application/json", {}).get("schema")
     return schema and {**schema, "components": document["components"]}
 
@@ -109,11 +108,10 @@ async def test_a_table_of_rows_is_as_documented(client: aiohttp.ClientSession) -
         document = await response.json()
     seen = set()
     for path in document["paths"]:
-        schema = schema_of(document, path) or {}
-        if "rows" in schema.get("properties", {}):
+        if path.startswith("/v1/") and "X-Next-Cursor" in str(document["paths"][path]):
             async with client.get(path, params={"from": "2026-11-01"}) as response:
                 content = await response.json()
-            jsonschema.validate(content, schema)
+            jsonschema.validate(content, schema_of(document, path))
             seen |= {path} if content["rows"] else set()
     assert {"/v1/trades", "/v1/quotes", "/v1/bars", "/v1/book_deltas", "/v1/coverage"} <= seen
 

@@ -44,13 +44,15 @@ def create_app(
     key_required: bool = False,
     origins: Collection[str] = (),
     rate: Rate | None = None,
+    stopping: asyncio.Event | None = None,
 ) -> Starlette:
     """The ASGI application. With ``key`` or ``key_required``, all but probes, metrics and the page
     ask for a key in X-API-Key; without, only this machine is answered to. Pages of ``origins`` may
     ask, too; each key may ask as much as ``rate`` lets it. ``tail`` and ``roles`` are closed with
-    it."""
+    it. Once ``stopping`` is set, answers without an end are ended."""
     keyring = Keyring(archive.folder.name, key, tail)
     context = Context(archive, configured, tail, roles, keyring, key_required or key is not None)
+    context.stopping = stopping or context.stopping
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -88,6 +88,7 @@ def serve(
             key_required=require_key,
             origins=origins,
             rate=rate,
+            stopping=role.stop,
         )
         if tls is None and not is_loopback(host):
             log.warning(CLEAR)

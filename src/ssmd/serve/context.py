@@ -1,5 +1,6 @@
 """What the endpoints share."""
 
+import asyncio
 from collections.abc import Mapping
 
 from starlette.requests import HTTPConnection
@@ -41,6 +42,8 @@ class Context:
         self.readers = Readers()
         self.replays = Seats()
         self.meters = Meters()
+        self.stopping = asyncio.Event()
+        """Set when the server is to stop: answers without an end are to end."""
 
     def known_feeds(self) -> list[str]:
         """Feeds that are configured or archived. Blocks."""

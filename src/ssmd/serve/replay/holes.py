@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from ssmd.dataset import Archive
+from ssmd.errors import NotFound
 from ssmd.query.facts import gap_rows, overlaps, whole
 from ssmd.query.scope import Scope
 from ssmd.serve.replay.reading import days_of
@@ -35,11 +36,11 @@ def recorded(archive: Archive, feeds: Iterable[str], window: Window) -> Iterator
     for feed in feeds:
         for day in days_of(archive, feed, window):
             try:
-                manifest = whole(archive.day(feed, day))
-            except OSError as error:
-                yield Hole(feed, day, f"its gaps are not known: {error.strerror}")
+                rows = list(gap_rows(whole(archive.day(feed, day))))
+            except (OSError, NotFound):
+                yield Hole(feed, day, "the gaps on record cannot be read")
                 continue
-            yield from (_hole(row) for row in gap_rows(manifest) if overlaps(row, scope))
+            yield from (_hole(row) for row in rows if overlaps(row, scope))
 
 
 def _hole(row: dict[str, Any]) -> Hole:
