@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shlex
+import shutil
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -211,11 +212,13 @@ def test_inventory_tells_of_parquet(folder: Path) -> None:
 
 
 def test_inventory_tells_of_deleted_days(folder: Path) -> None:
-    day = folder / "data/archive" / ENV / "kraken" / DATE
-    retired.retire(day, at="2026-01-01T00:00:00Z", why="older than 9 days", forced=False)
-    (item,) = [one for one in asked("inventory", cwd=folder) if one["feed"] == "kraken"]
-    assert (item["date"], item["status"], item["byte_size"]) == (DATE, "deleted", 0)
-    assert item["first_timestamp"]
+    feed = folder / "data/archive" / ENV / "kraken"
+    shutil.copytree(feed / DATE, feed / "2024-09-30")
+    retired.retire(feed / "2024-09-30", at="2026-01-01T00:00:00Z", why="old", forced=False)
+    item, other = asked("inventory", "--feed", "kraken", cwd=folder)
+    assert (item["date"], item["status"], item["byte_size"]) == ("2024-09-30", "deleted", 0)
+    assert item["first_timestamp"] == other["first_timestamp"]
+    assert other["status"] == "closed"
 
 
 def test_quality_is_the_archives_own_report(folder: Path) -> None:
