@@ -105,7 +105,7 @@ def test_what_is_being_written_is_in_the_report(tmp_path: Path) -> None:
     put(to, Capture("kalshi").session(trades(20)))
     (row,) = rows(tmp_path / ENV / "kalshi" / DATE)
     assert row.messages == 20
-    assert list_row(tmp_path / ENV / "kalshi" / DATE).open_parts == 1
+    assert list_row(tmp_path / ENV / "kalshi" / DATE, None).open_parts == 1
     to.close()
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shlex
+import shutil
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from histories import archived
 from ssmd.archive.compact import compact
 from ssmd.dataset import Day
 from ssmd.store import manifest as manifests
+from ssmd.store import retired
 from ssmd.store.segment import PART
 
 DOCS = Path(__file__).parents[2] / "docs" / "data.md"
@@ -44,7 +46,7 @@ def commands() -> list[str]:
 
 
 def test_what_the_docs_show_works(folder: Path) -> None:
-    assert len(commands()) == 13
+    assert len(commands()) == 15
     for command in commands():
         first, *words = shlex.split(command)
         assert first == "ssmd"
@@ -207,6 +209,16 @@ def test_inventory_tells_of_parquet(folder: Path) -> None:
     kinds = {item["data_type"]: item for item in asked("inventory", cwd=folder)}
     assert kinds["raw"]["status"] == "damaged"
     assert kinds["trades"]["status"] == "stale"
+
+
+def test_inventory_tells_of_deleted_days(folder: Path) -> None:
+    feed = folder / "data/archive" / ENV / "kraken"
+    shutil.copytree(feed / DATE, feed / "2024-09-30")
+    retired.retire(feed / "2024-09-30", at="2026-01-01T00:00:00Z", why="old", forced=False)
+    item, other = asked("inventory", "--feed", "kraken", cwd=folder)
+    assert (item["date"], item["status"], item["byte_size"]) == ("2024-09-30", "deleted", 0)
+    assert item["first_timestamp"] == other["first_timestamp"]
+    assert other["status"] == "closed"
 
 
 def test_quality_is_the_archives_own_report(folder: Path) -> None:

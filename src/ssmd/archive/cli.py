@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from ssmd.archive import commands
+from ssmd.archive.retain_cmd import retain
 from ssmd.config import Config, load
 from ssmd.errors import ConfigError
 from ssmd.runtime import run_role
@@ -60,6 +61,6 @@ def archive_root(config: Config, data: Path) -> Path:
 
 
 for command in (
-    commands.verify, commands.repair, commands.list_, commands.report, commands.compact
+    commands.verify, commands.repair, commands.list_, commands.report, commands.compact, retain
 ):  # fmt: skip
     archive.add_command(command)

@@ -144,12 +144,13 @@ def repair(context: click.Context, /, dry_run: bool, as_json: bool, **where: Any
 @click.pass_context
 def list_(context: click.Context, /, as_json: bool, **where: Any) -> None:
     """What is archived, by feed and day."""
-    from ssmd.archive.listing import clock, row
+    from ssmd.archive.listing import clock, note, rows
 
     for place in _places(context, **where):
-        rows = [row(day) for day in place.days()]
+        feeds = [place.folder / feed for feed in place.feeds]
+        found = rows(place.days(), feeds, place.dates)
         if as_json:
-            show.as_json({"env": place.env, "datasets": msgspec.to_builtins(rows)})
+            show.as_json({"env": place.env, "datasets": msgspec.to_builtins(found)})
             continue
         head = ("feed", "date", "segments", "messages", "MB", "first", "last", "gaps", "verified %")
         show.line(f"environment {place.env}")
@@ -157,12 +158,12 @@ def list_(context: click.Context, /, as_json: bool, **where: Any) -> None:
             head,
             [
                 (
-                    one.feed, one.date if one.readable else f"{one.date} (no manifest)",
+                    one.feed, f"{one.date}{note(one)}",
                     str(one.segments) + (f"+{one.open_parts} open" if one.open_parts else ""),
                     str(one.messages), f"{one.mb:.3f}", clock(one.first), clock(one.last),
                     str(one.gaps), show.percent(one.verified_share),
                 )
-                for one in rows
+                for one in found
             ],
         )  # fmt: skip
 

@@ -1,11 +1,14 @@
 """What is archived: one row a feed and day, from the manifests."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from ssmd.store import manifest as manifests
+from ssmd.store import retired
 from ssmd.store.manifest import Manifest
 
 
@@ -27,10 +30,23 @@ class Row(Struct, frozen=True):
     """Segments that are being written: their messages are not counted here."""
     readable: bool
     """Whether there is a manifest that can be read."""
+    deleted: str | None = None
+    """When retention deleted it, for a day of which the rest is only on record."""
 
 
-def row(folder: Path) -> Row:
-    found = manifests.load(folder)
+def rows(days: Sequence[Path], feeds: Sequence[Path], dates: Sequence[str]) -> list[Row]:
+    """The days, and those of the feeds that were deleted."""
+    found = [row(day, manifests.load(day)) for day in days]
+    for feed in feeds:
+        for day in retired.days(feed):
+            gone = retired.load(day)
+            if gone is not None and (not dates or day.name in dates):
+                made = row(day, gone.manifest)
+                found.append(msgspec.structs.replace(made, deleted=gone.at))
+    return sorted(found, key=lambda one: (one.feed, one.date))
+
+
+def row(folder: Path, found: Manifest | None) -> Row:
     manifest = found or Manifest(feed=folder.parent.name, date=folder.name)
     files = manifest.files
     return Row(
@@ -47,6 +63,12 @@ def row(folder: Path) -> Row:
         open_parts=sum(1 for _ in manifests.parts(folder)),
         readable=found is not None,
     )
+
+
+def note(one: Row) -> str:
+    if one.deleted is not None:
+        return f" (deleted {one.deleted[:10]})"
+    return "" if one.readable else " (no manifest)"
 
 
 def clock(moment: str | None) -> str:

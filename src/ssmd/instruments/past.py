@@ -46,10 +46,12 @@ class Past(Struct):
         return found
 
     def keep(self, day: str) -> None:
-        """Leave a checkpoint of the end of a closed day. Raises OSError, CorruptArchive, NotFound
-        where it cannot be known any more."""
+        """Leave a checkpoint of the end of a closed day, unless that cannot be known any more.
+        Raises OSError, CorruptArchive."""
         end_ns = _end_ns(day)
-        if checkpoint.latest(self.archive, self.feed, before=_date(end_ns))[0] != day:
+        if checkpoint.latest(self.archive, self.feed, before=_date(end_ns))[0] == day:
+            return
+        with contextlib.suppress(NotFound):
             known = self.known(end_ns - 1)
             checkpoint.write(self.archive, self.feed, day, known.values())
 

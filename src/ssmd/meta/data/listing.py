@@ -15,6 +15,7 @@ from ssmd.query import facts, parquet
 from ssmd.query.parquet import Compacted
 from ssmd.store import manifest as manifests
 from ssmd.store.manifest import Manifest
+from ssmd.store.retired import Retired
 
 
 @click.command(name="list")
@@ -52,7 +53,7 @@ class Item(Struct, kw_only=True):
     schema_version: str | None
     status: str
     """``open``: still written to; ``closed``; ``damaged``: see ``damaged``; ``stale``: Parquet of
-    segments that have changed since."""
+    segments that have changed since; ``deleted`` by retention, and only on record."""
     record_count: int
     byte_size: int
     """On disk."""
@@ -77,8 +78,10 @@ def inventory(
 
     Files are held against the manifest by name and size; `ssmd archive verify` reads every byte.
     """
-    days = where(path, env, config).days(feeds, day_of(first), day_of(last))
-    items = [item for day in days for item in _items(day)]
+    found, span_ = where(path, env, config), (day_of(first), day_of(last))
+    items = [item for day in found.days(feeds, *span_) for item in _items(day)]
+    items += [_deleted(day) for day in found.deleted(feeds, *span_)]
+    items.sort(key=lambda item: (item.feed, item.date))
     if as_json or output == "json":
         show.as_json(items or None)
         return
@@ -96,6 +99,26 @@ def inventory(
     for one in items:
         for what in one.damaged:
             show.line(f"{one.feed} {one.date}: {what}", "red")
+
+
+def _deleted(gone: Retired) -> Item:
+    """What is on record of a day that retention deleted."""
+    files = gone.manifest.files
+    return Item(
+        feed=gone.feed,
+        date=gone.date,
+        data_type="raw",
+        schema_version=gone.manifest.schema,
+        status="deleted",
+        record_count=0,
+        byte_size=0,
+        first_timestamp=min((entry.start for entry in files), default=None),
+        last_timestamp=max((entry.end for entry in files), default=None),
+        gaps=len(gone.manifest.gaps) + len(gone.manifest.exchange_gaps),
+        quality_score=gone.manifest.clean_share,
+        connector_version=gone.manifest.ssmd_version,
+        created_at=gone.at,
+    )
 
 
 def _items(day: Day) -> list[Item]:

@@ -1,7 +1,7 @@
 """Which archive a command is about, and the options that say so."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -12,6 +12,7 @@ from msgspec import Struct
 from ssmd.config import Environment, load
 from ssmd.dataset import Archive, Day
 from ssmd.errors import ConfigError, NotFound
+from ssmd.store import retired
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,6 +31,24 @@ class Where(Struct, frozen=True):
     def days(self, feeds: Iterable[str], first: str | None, last: str | None) -> list[Day]:
         """Days of these feeds (none: of all), both inclusive. Raises NotFound for a feed that is
         not archived."""
+        return [
+            self.archive.day(feed, day)
+            for feed in self._wanted(feeds)
+            for day in self.archive.days(feed)
+            if _within(day, first, last)
+        ]
+
+    def deleted(
+        self, feeds: Iterable[str], first: str | None, last: str | None
+    ) -> Iterator[retired.Retired]:
+        """What is on record of their days that were deleted. Raises NotFound likewise."""
+        for feed in self._wanted(feeds):
+            for folder in retired.days(self.archive.folder / feed):
+                found = retired.load(folder) if _within(folder.name, first, last) else None
+                if found is not None:
+                    yield found
+
+    def _wanted(self, feeds: Iterable[str]) -> list[str]:
         known = self.archive.feeds()
         wanted = list(feeds) or known
         for feed in wanted:
@@ -37,12 +56,11 @@ class Where(Struct, frozen=True):
                 raise NotFound(
                     f"no feed {feed!r}", hint=f"archived are: {', '.join(known) or 'none'}"
                 )
-        return [
-            self.archive.day(feed, day)
-            for feed in wanted
-            for day in self.archive.days(feed)
-            if (first is None or day >= first) and (last is None or day <= last)
-        ]
+        return wanted
+
+
+def _within(day: str, first: str | None, last: str | None) -> bool:
+    return (first is None or day >= first) and (last is None or day <= last)
 
 
 class DateOrTime(click.ParamType[str]):
