@@ -107,7 +107,7 @@ def archive_at(path: Path, env: str | None) -> Archive:
             return Archive(root, found[0])
         if env is None and found:
             raise NotFound(f"{root} has several environments", hint=f"env= {', '.join(found)}")
-    if env in (None, path.name) and Archive(path.parent, path.name).feeds():
+    if env in (None, path.name) and any(_has_days(path.parent, path.name)):
         return Archive(path.parent, path.name)
     what = f"no environment {env!r}" if env else "nothing archived"
     known = ", ".join(_environments(path) or _environments(path / "archive"))
