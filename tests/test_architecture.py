@@ -17,6 +17,7 @@ RANKS = {
     "fields": 2, "dataset": 4, "span": 4.2, "day": 4, "place": 4.5, "quality": 4.5,
     "quality_shown": 4.6, "builders": 1, "observed": 4.5, "query": 4.7,
     "connect": 5, "archive": 5, "serve": 5, "meta": 5, "sim": 5, "up": 5,
+    "outfile": 1, "client": 5,
     "cli": 6, "__main__": 7, "": 0,
 }  # fmt: skip
 HOMES = {
@@ -26,6 +27,9 @@ HOMES = {
     "ruamel": {"config", "meta"},
     "picows": {"connect", "sim"},
     "duckdb": {"query"},
+    "polars": {"client"},
+    "pandas": {"client"},
+    "pyarrow": {"client"},
 }
 
 

@@ -73,6 +73,12 @@ FACTS: Final[dict[str, dict[str, str]]] = {
 }  # fmt: skip
 """What the manifests tell of each feed and day."""
 
+FACTS_ORDER: Final = {
+    "gaps": "date, feed, from_ns, noted_ns, id, cause, sym, conn, first_seq, facts",
+    "coverage": "date, feed",
+}
+"""None left to chance: a cursor counts these rows."""
+
 ORDER: Final = "recv_ns, feed, nats_seq"
 """The order of receipt; records of one message further by ``nth``."""
 

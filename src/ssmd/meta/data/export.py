@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from ssmd import show
+from ssmd import outfile, show
 from ssmd.dataset import types_of
 from ssmd.errors import NotFound
 from ssmd.meta.data.where import DateOrTime, Where, day_of, moment_ns, place, where
@@ -60,7 +60,7 @@ def export(
     )
     _check(found, scope, type_, first, last)
     with (
-        writing.whole(out, force=force) as file,
+        outfile.whole(out, force=force) as file,
         show.progress("export", _size(found, scope)) as progress,
     ):
         if kind == "ndjson" and table == "messages":

@@ -1,10 +1,7 @@
 """Rows of a query -> one file, whole or not at all."""
 
-import contextlib
 import csv
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +9,7 @@ import msgspec
 from msgspec import Struct, field
 
 from ssmd.dataset import matcher
-from ssmd.errors import Conflict, ContractError, StorageError
+from ssmd.errors import ContractError
 from ssmd.meta.data.where import Where
 from ssmd.query import engine, plain, reading
 from ssmd.query.engine import Connection, Relation
@@ -62,34 +59,6 @@ def lines(
                 except ContractError as error:
                     made.holes.append(Hole(day.feed, day.date, error.message))
     return made
-
-
-@contextlib.contextmanager
-def whole(out: Path, *, force: bool) -> Iterator[Path]:
-    """A file beside ``out`` to write into; it becomes ``out`` where no error comes. Raises Conflict
-    where ``out`` exists, StorageError where it cannot be written."""
-    if out.is_dir():
-        raise StorageError(f"{out} is a folder", hint="name a file in it")
-    if out.exists() and not out.is_file():
-        raise StorageError(f"{out} is no file that can be replaced", hint="choose another name")
-    if out.exists() and not force:
-        raise Conflict(f"{out} exists", hint="--force replaces it")
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{out.name[:100]}.", dir=out.parent)
-    except OSError as error:
-        raise StorageError(f"cannot write {out}: {error.strerror}") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(out)
-    except OSError as error:
-        raise StorageError(f"cannot write {out}: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _parquet(connection: Connection, rows: Relation, file: Path) -> int:

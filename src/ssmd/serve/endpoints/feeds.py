@@ -14,6 +14,7 @@ from ssmd.serve.answers import answer, time_of
 from ssmd.serve.catalog import Facts
 from ssmd.serve.context import Context, context_of
 from ssmd.serve.describe import describe
+from ssmd.serve.replay.asked import exchange_name
 from ssmd.serve.roles import Live
 
 STEP_S: Final = 5
@@ -68,7 +69,7 @@ def _facts(context: Context, name: str, live: Live | None, now_ns: int) -> FeedF
     last_ns = max((day.last_recv_ns for day in newest), default=0)
     return FeedFacts(
         name=name,
-        exchange=configured.exchange if configured else None,
+        exchange=exchange_name(context, name),
         configured=configured is not None,
         days=len(days),
         first=days[0] if days else None,

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ssmd.errors import ConfigError
+from ssmd.query.tables import FACTS_ORDER
 from ssmd.serve.access import access_of
 from ssmd.serve.answers import BadRequest, Deadline, answer
 from ssmd.serve.bounds import span_of
@@ -34,7 +35,6 @@ _ORDER: Final[Mapping[str, Sequence[str]]] = {
     "bars": ("feed", "sym", "start_ns"), "gaps": (), "coverage": ()
 }  # fmt: skip
 """Columns that a cursor goes by; where there are none, it counts rows."""
-_BY_MANIFEST: Final = {"gaps": "date, feed, from_ns, noted_ns", "coverage": "date, feed"}
 MAX_SYMBOLS: Final = 1_000
 LESS: Final = "ask for less time with from and to, or compact closed days: ssmd archive compact"
 
@@ -131,11 +131,11 @@ def _rows(query: "Query", wanted: Wanted) -> "Relation":
     from ssmd.query import after
 
     rows = query.bars(wanted.interval) if wanted.table == "bars" else query.table(wanted.table)
-    if wanted.table in _BY_MANIFEST:
+    if wanted.table in FACTS_ORDER:
         offset = wanted.cursor[0] if wanted.cursor else 0
         if not isinstance(offset, int):
             raise _strange()
-        return rows.order(_BY_MANIFEST[wanted.table]).limit(wanted.limit + 1, offset)
+        return rows.order(FACTS_ORDER[wanted.table]).limit(wanted.limit + 1, offset)
     if wanted.cursor:
         kinds = [str if name in ("feed", "sym") else int for name in wanted.order]
         if list(map(type, wanted.cursor)) != kinds:
