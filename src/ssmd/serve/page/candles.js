@@ -1,5 +1,6 @@
 // What uPlot does not draw itself: candles, volume bars, trades, and gaps behind them.
 import { colour } from "/page/colours.js";
+import { stepDigits } from "/page/format.js";
 
 /** @typedef {import("/page/chart.js").Scene} Scene */
 
@@ -9,7 +10,7 @@ const WIDEST = 14;
 /** Prices with the same digits, as few as tell them apart. @param {number[]} found */
 export function ticks(found) {
   const step = found.length > 1 ? Math.abs(found[1] - found[0]) : 1;
-  const digits = Math.max(0, Math.min(10, Math.ceil(-Math.log10(step) - 1e-9)));
+  const digits = stepDigits(step);
   return found.map((value) =>
     value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }),
   );

@@ -113,11 +113,12 @@ function room(scene, low, high) {
   return [low - pad * 0.32, high + pad * 0.08];
 }
 
-/** @param {any} _ @param {number[]} found seconds */
-function times(_, found) {
+/** @param {any} u @param {number[]} found seconds */
+function times(u, found) {
   const near = found.length > 1 && found[1] - found[0] < 60;
   const far = found.length > 1 && found[1] - found[0] >= 86_400;
   return found.map((s) => {
+    if (u.valToPos(s, "x") < 20) return null; // it would be cut off
     const text = new Date(s * 1000).toISOString();
     return far ? text.slice(5, 10) : text.slice(11, near ? 19 : 16);
   });

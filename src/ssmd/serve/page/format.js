@@ -82,6 +82,15 @@ export function decimal(text) {
 /** Digits after the point. @param {string} text */
 const places = (text) => text.split(".")[1]?.length ?? 0;
 
+/** Digits after the point that multiples of a step need. @param {number} step */
+export function stepDigits(step) {
+  for (let most = 0; most < 10; most++) {
+    const whole = step * 10 ** most;
+    if (Math.abs(whole - Math.round(whole)) < 1e-6 * whole) return most;
+  }
+  return 10;
+}
+
 /** As many digits after the point as the longest has. @param {string[]} texts */
 export const digits = (texts) => texts.reduce((most, text) => Math.max(most, places(text)), 0);
 

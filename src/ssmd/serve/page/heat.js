@@ -1,7 +1,7 @@
 // The book over time: a column a step, a cell for each price, the more there stands the stronger.
 import { tick } from "/page/book.js";
 import { colour } from "/page/colours.js";
-import { clock } from "/page/format.js";
+import { clock, stepDigits } from "/page/format.js";
 
 export const STEP_MS = 1000;
 export const COLUMNS = 240;
@@ -155,7 +155,7 @@ function axes(to, plot, range, x, y, step) {
   const gap =
     [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 1e4, 1e5].map((n) => n * step).find((n) => n >= wanted) ??
     wanted;
-  const digits = Math.max(0, Math.min(10, -Math.floor(Math.log10(gap) + 1e-9)));
+  const digits = stepDigits(gap);
   for (let price = Math.ceil(range.low / gap) * gap; price < range.high; price += gap) {
     if (y(price) > 8 && y(price) < plot.h - 4)
       to.fillText(

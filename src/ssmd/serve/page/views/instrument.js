@@ -15,6 +15,7 @@ import { frame, head } from "/page/views/parts.js";
 
 const MINUTE_MS = 60_000;
 const RELOAD_MS = 30_000;
+const PAINT_MS = 250;
 const LEVELS = 12;
 /** Name -> time that is seen, a bar's time and its name for the API. @type {Record<string, [number, number, string]>} */
 const WINDOWS = {
@@ -70,7 +71,8 @@ export async function mount({ root, params: [feed, sym], query, signal }) {
     signal,
   );
 
-  const draw = framed(() => {
+  /** The two canvases: they cost, and no eye follows sixty of them a second. */
+  const paint = framed(() => {
     const [seen] = WINDOWS[chosen];
     scene.to = end();
     scene.from = scene.to - seen;
@@ -79,12 +81,18 @@ export async function mount({ root, params: [feed, sym], query, signal }) {
     scene.trades = seen <= 5 * MINUTE_MS ? market.dots : [];
     plot.draw();
     if (!pointed.bar) bar(parts.legend, scene.bars.at(-1), false);
-    depth.draw(market.book);
-    trades.draw(market.tape);
     market.heat.until(market.book, Math.floor(end() / STEP_MS) * STEP_MS);
     drawHeat(parts.heat, market.heat, end(), scene.gaps);
+    painted = performance.now();
+  }, signal);
+  let painted = 0;
+
+  const draw = framed(() => {
+    depth.draw(market.book);
+    trades.draw(market.tape);
     head(parts, market, scene);
     say(parts.updates, String(market.updates));
+    if (performance.now() - painted > PAINT_MS) paint();
   }, signal);
 
   /** Bars and gaps of the time that is shown. */
@@ -104,10 +112,11 @@ export async function mount({ root, params: [feed, sym], query, signal }) {
       .map((gap) => ({ from: gap.from_ns / 1e6, to: gap.to_ns ? gap.to_ns / 1e6 : to }));
     barTable(parts.table, market.bars, () => parts.details.open);
     draw();
+    paint();
   }
 
-  new ResizeObserver(draw).observe(parts.heat);
-  onTheme(draw, signal);
+  new ResizeObserver(paint).observe(parts.heat);
+  onTheme(paint, signal);
   const now = end();
   /** What comes before the past is known waits for it. @type {import("/page/book.js").Entry[] | null} */
   let waiting = [];
