@@ -16,9 +16,11 @@ from ssmd.dataset import Archive
 from ssmd.exchanges import EXCHANGES
 from ssmd.message import Message
 from ssmd.serve.app import create_app
+from ssmd.serve.rate import Rate
 from ssmd.serve.roles import Roles
 from ssmd.serve.server import serve_on
 from ssmd.serve.tail import Tail
+from ssmd.serve.tls import Tls
 
 ENV = "test"
 DAY = "2026-11-20"
@@ -129,10 +131,14 @@ async def serving(
     port: int = 0,
     key_required: bool = False,
     origins: Collection[str] = (),
+    rate: Rate | None = None,
+    tls: Tls | None = None,
     routes: Iterable[BaseRoute] = (),
     env: str = ENV,
+    stop: asyncio.Event | None = None,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of the application, served by Hypercorn, with some more ``routes``."""
+    stop = stop or asyncio.Event()
     app = create_app(
         Archive(root, env),
         feeds(),
@@ -141,13 +147,15 @@ async def serving(
         roles=roles,
         key_required=key_required,
         origins=origins,
+        rate=rate,
+        stopping=stop,
     )
     app.router.routes.extend(routes)
-    stop = asyncio.Event()
     with socket.create_server(("127.0.0.1", port)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        scheme = "http" if tls is None else "https"
+        url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve_on(listener, app, stop))
+            tasks.create_task(serve_on(listener, app, stop, tls))
             try:
                 async with aiohttp.ClientSession(url) as client:
                     yield client

@@ -75,6 +75,20 @@ def test_a_day_of_new_york_is_as_long_as_it_is_there(date_: str, hours: int) -> 
     assert found.end_ns - found.start_ns == hours * HOUR_NS
 
 
+@pytest.mark.parametrize("hours", [{}, {"open_time": "08:00", "close_time": "20:00"}])
+def test_a_custom_calendar_is_closed_on_its_holidays(hours: dict[str, str]) -> None:
+    closed = [date(2026, 12, 25), date(2026, 12, 26)]
+    calendar = Calendar(
+        timezone="America/New_York", holiday_calendar="custom", holidays=closed, **hours
+    )
+    days = TradingDays(Schedule(timezone="America/New_York"), with_calendar(calendar))
+    found = days.on(date(2026, 12, 25))
+    assert (found.sessions, found.holiday) == ((), "holiday")
+    assert days.on(date(2026, 12, 24)).holiday is None
+    assert days.after("2026-12-24").date == "2026-12-27"
+    assert len(days.on(date(2026, 12, 27)).sessions) == 1
+
+
 def test_a_date_that_its_zone_skipped_has_no_length() -> None:
     days = TradingDays(Schedule(timezone="Pacific/Apia"), FEEDS["kraken"])
     skipped = days.on(date(2011, 12, 30))

@@ -31,6 +31,7 @@ from ssmd.errors import SsmdError
 
 async def main(role):
     Counter("frames", "Frames", registry=role.registry).inc(3)
+    role.health = lambda: (True, {{}})
     print("up", flush=True)
     await role.stop.wait()
     print("draining", flush=True)
@@ -150,6 +151,11 @@ async def test_the_health_server_answers(tmp_path: Path) -> None:
         assert await asyncio.to_thread(trial.ends) == 0
     last = msgspec.json.decode((tmp_path / "run" / "trial.json").read_bytes())
     assert last == {"pid": trial.process.pid, "status": {"role": "trial"}}
+
+
+async def test_a_role_that_has_not_said_that_it_is_well_is_not() -> None:
+    """It starts: who asks must not take it for one that captures already."""
+    assert Role("trial").health() == (False, {"ill": {"trial": "starting"}})
 
 
 async def test_what_is_not_well_is_not_ready_but_alive() -> None:

@@ -122,7 +122,8 @@ def utc_dates(start_ns: int, end_ns: int) -> list[str]:
 def _sessions(calendar: Calendar, start_ns: int, end_ns: int) -> Iterator[Span]:
     """The exchange's hours of the local dates that the span touches, cut to the span."""
     hours = calendar.open_time, calendar.close_time
-    if hours == (None, None) and calendar.holiday_calendar != "us_equity":
+    holidays = calendar.holiday_calendar == "us_equity" or calendar.holidays
+    if hours == (None, None) and not holidays:
         if end_ns > start_ns:
             yield start_ns, end_ns
         return
@@ -139,7 +140,7 @@ def _sessions(calendar: Calendar, start_ns: int, end_ns: int) -> Iterator[Span]:
 def _hours(calendar: Calendar, day: date, zone: ZoneInfo) -> Iterator[Span]:
     equity = calendar.holiday_calendar == "us_equity"
     name, half = _holiday(calendar, day)
-    if equity and (day.weekday() >= SATURDAY or (name is not None and not half)):
+    if (equity and day.weekday() >= SATURDAY) or (name is not None and not half):
         return
     opens = _clock(calendar.open_time or ("09:30" if equity else None))
     closes = _clock(calendar.close_time or ("16:00" if equity else None))
@@ -152,7 +153,7 @@ def _hours(calendar: Calendar, day: date, zone: ZoneInfo) -> Iterator[Span]:
 def _holiday(calendar: Calendar, day: date) -> tuple[str | None, bool]:
     """Its name, and whether the exchange opens for half of it."""
     if calendar.holiday_calendar != "us_equity":
-        return None, False
+        return "holiday" if day in calendar.holidays else None, False
     closed, half = (_nyse(category).get(day) for category in ("public", "half_day"))
     return closed or half, closed is None and half is not None
 

@@ -65,7 +65,9 @@ class Rest:
                 raise ExchangeRefused(
                     f"{where} is no URL of REST", hint="see the feed's rest_endpoint"
                 ) from error
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            except TimeoutError as error:
+                raise ExchangeError(f"{where} did not answer within {TIMEOUT_S:g} s") from error
+            except (aiohttp.ClientError, OSError) as error:
                 raise ExchangeError(f"cannot reach {where}: {_reason(error)}") from error
             if got.status != 429 or refusal.retry_after_s > LONGEST_WAIT_S or wait == MAX_WAITS:
                 break

@@ -40,7 +40,7 @@ class Role:
         self.stop = asyncio.Event()
         self.registry = CollectorRegistry()
         self.status: Callable[[], dict[str, Any]] = lambda: {"role": name}
-        self.health: Callable[[], Health] = lambda: (True, {})
+        self.health: Callable[[], Health] = lambda: (False, {"ill": {name: "starting"}})
 
 
 def run_role(

@@ -35,6 +35,13 @@ class Probe:
         async with self._client.get(path) as answer:
             return answer.status, await answer.json()
 
+    async def ill(self, what: str) -> str:
+        """Why that is not well, as soon as ``/health`` says so. On a busy machine something else
+        may be ill at the same moment."""
+        while what not in (found := (await self.until(503))["ill"]):
+            await asyncio.sleep(0.02)
+        return str(found[what])
+
     async def until(self, status: int) -> dict[str, Any]:
         """What ``/health`` says as soon as it answers with that status."""
         last: object = None
@@ -77,20 +84,17 @@ async def check(sim: Simulator, nats: EmbeddedServer, probe: Probe) -> None:
     await probe.until(200)
     # Checksums that do not hold, those of the new snapshots neither.
     sim.inject(Fault(kind="corrupt", exchange="kraken", type="book", count=None))
-    ill = (await probe.until(503))["ill"]
-    assert ill.keys() == {"kraken"}
-    assert "books are not right" in ill["kraken"] or "gaps are open" in ill["kraken"]
+    ill = await probe.ill("kraken")
+    assert "books are not right" in ill or "gaps are open" in ill
     sim.floors["kraken"].trouble.clear()
     await probe.until(200)
     # A connection that ends, and an exchange that is slow to take it back.
     sim.inject(Fault(kind="handshake", exchange="kalshi", value="429/1"))
     sim.inject(Fault(kind="abort", exchange="kalshi"))
-    ill = (await probe.until(503))["ill"]
-    assert ill.keys() == {"kalshi"}
+    await probe.ill("kalshi")
     await probe.until(200)
     # NATS is away: nothing is lost, and it is said.
     assert nats.facts is not None
     os.kill(nats.facts.pid, signal.SIGKILL)
-    ill = (await probe.until(503))["ill"]
-    assert ill["nats"] == "not connected"
+    assert await probe.ill("nats") == "not connected"
     await probe.until(200)

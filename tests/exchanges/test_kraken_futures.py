@@ -281,6 +281,54 @@ def test_a_torn_book_is_unverified_until_its_snapshot() -> None:
     ]
 
 
+def level(seq: int, side: str, price: str, qty: str) -> bytes:
+    return (
+        f'{{"feed":"book","product_id":"PI_XBTUSD","side":"{side}","seq":{seq},"price":{price},'
+        f'"qty":{qty},"timestamp":1612269953629}}'
+    ).encode()
+
+
+def causes(frames: Sequence[bytes]) -> list[str]:
+    found = verdicts(frames)
+    assert all(fault.books == ("PI_XBTUSD",) for verdict in found for fault in verdict.faults)
+    return [v.faults[0].cause if v.faults else v.state for v in found]
+
+
+def test_a_crossed_book_is_broken_until_its_snapshot() -> None:
+    frames = [snapshot(1), level(2, "sell", "34893", "1"), level(3, "buy", "34893.0", "2")]
+    frames += [level(4, "buy", "34893.0", "0"), snapshot(9), level(10, "sell", "34892.5", "1")]
+    frames += [snapshot(20), level(21, "buy", "34892.5", "0"), level(22, "sell", "1.5", "1")]
+    assert causes(frames) == [
+        "unverified", "verified", "crossed",
+        "unverified", "unverified", "crossed",
+        "unverified", "verified", "verified",
+    ]  # fmt: skip
+
+
+def test_a_level_below_zero_breaks_the_book() -> None:
+    frames = [snapshot(1), level(2, "buy", "34000", "-1"), level(3, "buy", "34000", "1")]
+    assert causes(frames) == ["unverified", "negative", "unverified"]
+    crossed = snapshot(5).replace(b'"asks":[]', b'"asks":[{"price":1,"qty":1}]')
+    assert causes([crossed, level(6, "buy", "2", "1")]) == ["crossed", "unverified"]
+
+
+def test_a_delta_that_cannot_be_read_breaks_the_book() -> None:
+    assert causes([snapshot(1), level(2, "neither", "1", "1"), delta(3)]) == [
+        "unverified", "unreadable", "unverified",
+    ]  # fmt: skip
+
+
+def test_the_top_is_told_while_the_book_is_right() -> None:
+    checks = KRAKEN_FUTURES.continuity()
+    frames = [snapshot(1), level(2, "sell", "34893.5", "7"), delta(9)]
+    tops = []
+    for frame in frames:
+        checks.check(KRAKEN_FUTURES.classify(frame), frame)
+        tops.append(checks.top("PI_XBTUSD"))
+    bid = (Decimal("34892.5"), Decimal(6385))
+    assert tops == [(bid, None), (bid, (Decimal("34893.5"), Decimal(7))), None]
+
+
 def test_trades_follow_their_snapshot() -> None:
     frames = [trades(9, 8, 7), trade(9), trade(10), trade(13), trade(14), trades(18, 17), trades()]
     assert list(states(frames)) == [

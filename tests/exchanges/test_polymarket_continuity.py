@@ -60,6 +60,38 @@ def checks() -> PolymarketContinuity:
     return PolymarketContinuity()
 
 
+# --- what no right book has -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("last", "cause"),
+    [
+        (entry("0.52", "3", None), "crossed"),
+        (entry("0.60", "3", "0.60"), "crossed"),
+        (entry("0.40", "-3", None), "negative"),
+    ],
+)
+def test_a_change_that_cannot_be_breaks_its_book(
+    checks: PolymarketContinuity, last: dict[str, Any], cause: str
+) -> None:
+    _, wrong, after = feed(checks, book(), change(last), change(entry("0.40", "3", None)))
+    assert wrong.faults == (Fault(cause, "1", books=("1",)),)
+    assert after == Verdict("unverified", touched=("1",))
+
+
+@pytest.mark.parametrize(
+    ("bids", "cause"),
+    [([{"price": "0.52", "size": "1"}], "crossed"), ([{"price": "0.1", "size": "-1"}], "negative")],
+)
+def test_a_snapshot_that_cannot_be_begins_no_book(
+    checks: PolymarketContinuity, bids: list[dict[str, str]], cause: str
+) -> None:
+    (verdict,) = feed(checks, book(bids=bids))
+    assert verdict.faults == (Fault(cause, "1", books=("1",)),)
+    assert verdict.synced == ()
+    assert checks.top("1") is None
+
+
 # --- tops -----------------------------------------------------------------------------------------
 
 

@@ -59,7 +59,11 @@ CASES = (
     Case("reorder", ORDER, "group", count=2),
     Case("delay", ORDER, "group", value="1"),
     Case("sequence", {"kalshi": SEQ, "kraken_futures": SEQ}, "group", value="7"),
-    Case("corrupt", {"kalshi": ("negative",), "kraken": SUM, "polymarket": ("top",)}, short=True),
+    Case(
+        "corrupt",
+        at_all("crossed", kalshi=("negative",), kraken=SUM, polymarket=("top",)),
+        short=True,
+    ),
     Case("mute", at_all("mute"), deltas=False, short=True),
     Case("mute_all", at_all("disconnected"), "all", deltas=False),
     Case("error", {"kalshi": ("lost",)}, "group", value="25", short=True),

@@ -1,5 +1,6 @@
 """``/v1/replay``: archived messages in the order of their receipt, at a pace."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -257,3 +258,17 @@ async def test_who_goes_is_forgotten(client: Any) -> None:
         assert answer.status == 200
         await answer.content.readline()
         answer.close()
+
+
+async def test_replays_end_when_the_server_stops(root: Path) -> None:
+    stop = asyncio.Event()
+    query = listed({**ALL, "speed": "0.000001"})
+    async with serving(root, env=ENV, stop=stop) as client:
+        socket = await client.ws_connect("/v1/replay", params=query)
+        assert (await socket.receive_json())["type"] == "message"
+        events = await client.get("/v1/replay", params=query)
+        assert await events.content.readline() == b"event: message\n"
+        stop.set()
+        assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+        assert socket.close_code == 1001
+        assert b"event: end" not in await events.content.read()

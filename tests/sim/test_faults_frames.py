@@ -112,13 +112,13 @@ async def test_delay(exchange: str) -> None:
 
 
 CAUSES = [("kalshi", None, "negative"), ("polymarket", None, "top"), ("polymarket", "hash", None),
-          ("kraken", None, "checksum"), ("kraken_futures", None, None)]  # fmt: skip
+          ("kraken", None, "checksum"), ("kraken_futures", None, "crossed")]  # fmt: skip
 
 
 @pytest.mark.parametrize(("exchange", "value", "cause"), CAUSES)
 async def test_corrupt(exchange: str, value: str | None, cause: str | None) -> None:
-    """Polymarket's socket lacks two facts that its hashes cover: a wrong one proves nothing. The
-    checks of Kraken Futures hold no books."""
+    """Polymarket's socket lacks two facts that its hashes cover: a wrong one proves
+    nothing."""
     expected = await sound(exchange)
     if value == "hash":
         k, fault = 0, Fault(kind="corrupt", exchange=exchange, value=value)

@@ -22,9 +22,7 @@ Kept = tuple[str, bytes, int]
 
 
 @contextlib.asynccontextmanager
-async def _answers(
-    nc: Client, what: str
-) -> AsyncIterator[tuple[str, Callable[[], Awaitable[Msg]]]]:
+async def answers(nc: Client, what: str) -> AsyncIterator[tuple[str, Callable[[], Awaitable[Msg]]]]:
     """An inbox below which answers come, and what waits for the next. Raises BusError."""
     arrived: asyncio.Queue[Msg] = asyncio.Queue()
 
@@ -50,7 +48,7 @@ async def _answers(
 async def get(nc: Client, stream: str, subjects: Sequence[str]) -> AsyncIterator[Kept]:
     """The latest value under each of these subjects; those without one are left out."""
     request = msgspec.json.encode({"multi_last": list(subjects), "batch": len(subjects)})
-    async with _answers(nc, f"read {stream}") as (inbox, arrival):
+    async with answers(nc, f"read {stream}") as (inbox, arrival):
         await nc.publish(f"$JS.API.DIRECT.GET.{stream}", request, reply=f"{inbox}.r")
         while True:
             msg = await arrival()
@@ -66,7 +64,7 @@ async def get(nc: Client, stream: str, subjects: Sequence[str]) -> AsyncIterator
 
 async def put(nc: Client, stream: str, items: Sequence[tuple[str, bytes]]) -> None:
     """Store each; all are stored when this returns."""
-    async with _answers(nc, f"store into {stream}") as (inbox, arrival):
+    async with answers(nc, f"store into {stream}") as (inbox, arrival):
         for number, (subject, value) in enumerate(items):
             await nc.publish(subject, value, reply=f"{inbox}.{number}")
         for _ in items:

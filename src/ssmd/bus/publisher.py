@@ -2,8 +2,7 @@
 
 A message stays here until JetStream acked it. Whatever goes wrong on the way (a lost connection, a
 new leader, a batch that the server timed out), a new batch is started and everything unacked is
-sent again in order; ``Nats-Msg-Id`` makes that exact.
-"""
+sent again in order; ``Nats-Msg-Id`` makes that exact, and ``Doubts`` where it is forgotten."""
 
 import asyncio
 import logging
@@ -18,7 +17,9 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from ssmd.bus import ingest
+from ssmd.bus.acks import Acks
 from ssmd.bus.ingest import Pending
+from ssmd.bus.known import MSG_ID, Doubts
 from ssmd.errors import BusError, BusRefused
 from ssmd.runtime import wait
 
@@ -50,8 +51,6 @@ class Publisher:
         """``restore`` is called where no stream takes what is sent: it makes the stream again."""
         self.stream = stream
         self.window = window
-        self.acked = 0
-        """Messages that JetStream has stored since the start."""
         self.resends = 0
         """Batches that had to be started again with messages already sent."""
         self._nc = nc
@@ -63,13 +62,13 @@ class Publisher:
         self._first = 1
         """Batch sequence of the oldest message in ``_sent``."""
         self._restart = True
+        self._doubts = Doubts(nc, stream)
         self._committing = False
         self._asked = 0.0
         self._complaint: str | None = None
         self._progress = time.monotonic()
         self._wake = asyncio.Event()
-        self._acks = asyncio.Event()
-        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._acks = Acks()
         self._inbox = nc.new_inbox()
         self._subscription: Subscription | None = None
         self._pump: asyncio.Task[None] | None = None
@@ -89,8 +88,12 @@ class Publisher:
                 await self._subscription.unsubscribe()
             except NatsError:
                 log.debug("the publisher's inbox was gone already")
-        if self._failure.done():
-            self._failure.exception()
+        self._acks.close()
+
+    @property
+    def acked(self) -> int:
+        """Messages that JetStream has stored since the start."""
+        return self._acks.count
 
     @property
     def unacked(self) -> int:
@@ -109,12 +112,12 @@ class Publisher:
     def put(self, subject: str, msg_id: str, payload: bytes) -> None:
         """Take a message; it is kept until JetStream has it. Never blocks and never refuses."""
         self._waiting.append(Pending(subject, msg_id, payload))
-        if not self._wake.is_set():
-            self._wake.set()
+        self._wake.set()
 
     def withdraw(self) -> list[Pending]:
         """Give back all that is not acked, in order. Some of it may be stored all the same: who
         puts it again sends it with the same id."""
+        self._doubts.add(self._sent, time.monotonic() - self._progress)
         held = [*self._sent, *self._waiting]
         self._sent.clear()
         self._waiting.clear()
@@ -140,21 +143,15 @@ class Publisher:
         """Return when all that was put so far is acked. Raises what ``failed`` raises."""
         wanted = self.acked + self.unacked
         while self.acked < wanted:
-            await self._next_ack()
+            await self._acks.next()
 
     async def failed(self) -> None:
         """Wait until publishing cannot go on; raises why (BusRefused)."""
-        await asyncio.shield(self._failure)
+        await self._acks.failed()
 
     async def _until(self, count: int) -> None:
         while self.unacked > count:
-            await self._next_ack()
-
-    async def _next_ack(self) -> None:
-        if self._failure.done():
-            await self._failure
-        self._acks.clear()
-        await self._acks.wait()
+            await self._acks.next()
 
     # --- sending --------------------------------------------------------------------------------
 
@@ -168,8 +165,7 @@ class Publisher:
                     self._restart = True
                     await asyncio.sleep(RETRY_S)
         except BusRefused as error:
-            self._failure.set_exception(error)
-            self._acks.set()
+            self._acks.fail(error)
 
     async def _step(self) -> None:
         if not self._nc.is_connected:
@@ -179,6 +175,9 @@ class Publisher:
             await self._take_back()
         elif self._waiting and len(self._sent) < self.window and not self._committing:
             if self._restart:
+                if not await self._doubts.resolved():
+                    await asyncio.sleep(RETRY_S)
+                    return
                 self._start_batch()
             await self._send(min(CHUNK, len(self._waiting)))
             # Acks are read by another task: without this a busy pump would starve it.
@@ -191,6 +190,7 @@ class Publisher:
     async def _take_back(self) -> None:
         self.resends += 1
         self._committing = False
+        self._doubts.add(self._sent, time.monotonic() - self._progress)
         self._waiting.extendleft(reversed(self._sent))
         self._sent.clear()
         await asyncio.sleep(RETRY_S)
@@ -216,6 +216,9 @@ class Publisher:
             if not self._sent:
                 self._progress = time.monotonic()
             pending = self._waiting.popleft()
+            if not self._sent and self._doubts.stored(pending.msg_id):
+                self._acks.add(1)
+                continue
             # Counted as sent before it is: a failure in between starts a new batch with it.
             self._sent.append(pending)
             number = self._first + len(self._sent) - 1
@@ -224,7 +227,7 @@ class Publisher:
                 pending.subject,
                 pending.payload,
                 reply=ingest.step(self._batch, number, operation),
-                headers={"Nats-Msg-Id": pending.msg_id},
+                headers={MSG_ID: pending.msg_id},
             )
 
     async def _await_acks(self) -> None:
@@ -271,12 +274,11 @@ class Publisher:
         if count <= 0:
             return
         for _ in range(count):
-            self._sent.popleft()
+            self._doubts.acked(self._sent.popleft().msg_id)
         self._first += count
-        self.acked += count
+        self._acks.add(count)
         self._progress = time.monotonic()
         self._complaint = None
-        self._acks.set()
         if self._waiting or not self._sent:
             self._wake.set()
 
@@ -288,9 +290,7 @@ class Publisher:
         self._wake.set()
 
     def _refuse(self, why: str) -> None:
-        if not self._failure.done():
-            self._failure.set_exception(BusRefused(f"{self.stream}: {why}"))
-            self._acks.set()
+        self._acks.fail(BusRefused(f"{self.stream}: {why}"))
 
     def _lost(self, why: str) -> None:
         if why != self._complaint:

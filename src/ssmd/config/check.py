@@ -199,6 +199,13 @@ def _zone(spec: Calendar | Schedule) -> Iterator[Problem]:
         yield Problem(("timezone",), text, "write it as America/New_York")
 
 
+def _calendar(spec: Calendar) -> Iterator[Problem]:
+    yield from _zone(spec)
+    if spec.holidays and spec.holiday_calendar != "custom":
+        text = f"holidays: {spec.holiday_calendar} has its own"
+        yield Problem(("holidays",), text, "set holiday_calendar: custom")
+
+
 def _key(key: Key) -> Iterator[Problem]:
     fault = source_fault(key)
     if fault is not None:
@@ -236,7 +243,7 @@ RULES: dict[type[Struct], Callable[[Any], Iterator[Problem]]] = {
     Schema: _schema,
     SchemaVersion: _range,
     Endpoint: _endpoints,
-    Calendar: _zone,
+    Calendar: _calendar,
     Schedule: _zone,
     Key: _key,
     Transport: _transport,

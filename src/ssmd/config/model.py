@@ -59,6 +59,8 @@ class Calendar(Spec, kw_only=True, frozen=True):
     holiday_calendar: Literal["us_equity", "crypto_247", "custom"] = "crypto_247"
     open_time: Clock | None = None
     close_time: Clock | None = None
+    holidays: Sequence[date] = ()
+    """Days of a ``custom`` calendar, in its time zone, on which nothing opens."""
 
 
 class Instruments(Spec, kw_only=True, frozen=True):

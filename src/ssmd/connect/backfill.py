@@ -14,8 +14,10 @@ from msgspec import Raw
 
 from ssmd.connect.gaps import Gap
 from ssmd.connect.tape import Channel, Tape
-from ssmd.errors import ExchangeError
+from ssmd.errors import ExchangeError, ExchangeRefused
+from ssmd.exchanges.base import Request, TradesPage
 from ssmd.rest import Rest
+from ssmd.runtime import backoff
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,8 @@ CAUSES: Final = frozenset({"disconnected", "killed", "lost", "overflow"})
 MOST_GAPS: Final = 1_000
 MOST_PAGES: Final = 500
 """Calls for one gap; what is not asked for then is named."""
+ATTEMPTS: Final = 5
+"""For one page, before the rest of the instrument's trades is given up."""
 SLACK_NS: Final = 1_000_000_000
 """The exchange's clock and ours differ."""
 
@@ -56,35 +60,47 @@ class Backfill:
         symbols = [gap.sym] if gap.sym is not None else sorted(self._symbols())
         count, pages, failed = 0, 0, []
         for sym in symbols:
-            if pages >= MOST_PAGES:
-                failed.append(sym)
-                continue
-            try:
-                found, asked = await self._trades(gap, sym, to_ns, MOST_PAGES - pages)
-            except ExchangeError as error:
-                log.info("%s: no trades of %s: %s", self._channel.feed, sym, error.message)
-                found, asked = 0, 1
-                failed.append(sym)
+            found, asked, whole = await self._trades(gap, sym, to_ns, MOST_PAGES - pages)
             count, pages = count + found, pages + asked
+            if not whole:
+                failed.append(sym)
         if pages:
             facts = {"gap": gap.id, "trades": count, "symbols": len(symbols), "failed": failed}
             self._tape.note("_backfilled", facts)
 
-    async def _trades(self, gap: Gap, sym: str, to_ns: int, most: int) -> tuple[int, int]:
-        """Fetch one instrument's; how many trades there were, in how many pages."""
+    async def _trades(self, gap: Gap, sym: str, to_ns: int, most: int) -> tuple[int, int, bool]:
+        """Fetch one instrument's; how many trades there were, in how many pages, and whether these
+        are all."""
         first_ns, last_ns = gap.from_ns - SLACK_NS, to_ns + SLACK_NS
         request = self._exchange.trades_request(sym, first_ns, last_ns)
         count = pages = 0
         while request is not None and pages < most:
-            page = self._exchange.trades_answer(request, await self._rest.get(request))
             pages += 1
+            try:
+                page = await self._page(request)
+            except ExchangeError as error:
+                log.info("%s: no trades of %s: %s", self._channel.feed, sym, error.message)
+                break
             for header, payload in page.trades:
                 if header.ts_ns is None or first_ns <= header.ts_ns <= last_ns:
                     trade = {"gap": gap.id, "ts_ns": header.ts_ns, "trade": Raw(payload)}
                     self._tape.note("_backfill", trade, header.sym or sym)
                     count += 1
             request = page.next
-        return count, pages
+        return count, pages, request is None
+
+    async def _page(self, request: Request) -> TradesPage:
+        """One page, asked for again where that may help: to begin anew would double those before
+        it. Raises ExchangeError."""
+        for attempt, delay_s in enumerate(backoff(), 1):
+            try:
+                return self._exchange.trades_answer(request, await self._rest.get(request))
+            except ExchangeError as error:
+                if isinstance(error, ExchangeRefused) or attempt == ATTEMPTS:
+                    raise
+                log.info("%s: trades of a gap: %s", self._channel.feed, error.message)
+                await asyncio.sleep(max(delay_s, error.retry_after_s))
+        raise AssertionError  # the delays have no end
 
 
 def _of_trades(gap: Gap) -> bool:

@@ -20,19 +20,19 @@ class Ack(Struct, gc=False):
     message: str | None = None
 
 
-class _LevelEntry(Struct, gc=False):
+class LevelEntry(Struct, gc=False):
     price: Decimal
     qty: Decimal
 
 
-class _Snapshot(Struct, gc=False):
+class Snapshot(Struct, gc=False):
     product_id: str
     seq: int
-    bids: list[_LevelEntry] = []
-    asks: list[_LevelEntry] = []
+    bids: list[LevelEntry] = []
+    asks: list[LevelEntry] = []
 
 
-class _Delta(Struct, gc=False):
+class Delta(Struct, gc=False):
     product_id: str
     side: Literal["buy", "sell"]
     seq: int
@@ -84,8 +84,8 @@ class _Products(Struct, gc=False):
     instruments: list[Product] = []
 
 
-_snapshot = msgspec.json.Decoder(_Snapshot).decode
-_delta = msgspec.json.Decoder(_Delta).decode
+decode_snapshot = msgspec.json.Decoder(Snapshot).decode
+decode_delta = msgspec.json.Decoder(Delta).decode
 _trade = msgspec.json.Decoder(_Trade).decode
 _ticker = msgspec.json.Decoder(_Ticker).decode
 decode_ack = msgspec.json.Decoder(Ack).decode
@@ -104,14 +104,14 @@ def records(message: Message, raw: bytes) -> Iterator[AnyRecord]:
         "ts_ns": message.ts_ns or None,
     }
     if message.type == "book":
-        delta = _delta(raw)
+        delta = decode_delta(raw)
         level: list[Level] = [(delta.price, delta.qty)]
         bids, asks = (level, []) if delta.side == "buy" else ([], level)
         yield BookDelta(
             **facts, sym=delta.product_id, op="set", bids=bids, asks=asks, seq=delta.seq
         )
     elif message.type == "book_snapshot":
-        book = _snapshot(raw)
+        book = decode_snapshot(raw)
         yield BookSnapshot(
             **facts,
             sym=book.product_id,

@@ -1,4 +1,5 @@
-"""What can be checked on one Polymarket connection: the top of each book, and hashes of books.
+"""What can be checked on one Polymarket connection: the top of each book, that none is crossed or
+negative, and hashes of books.
 
 There are no sequence numbers. Each entry of a price change claims the top of its asset's book after
 all entries with the same time and hash, which can come in several frames (seen 2026-10-04). So a
@@ -37,7 +38,17 @@ _Batch = tuple[int | None, str | None]
 class _Book:
     """An asset's book, from its last snapshot on."""
 
-    __slots__ = ("_asks", "_best_ask", "_best_bid", "_bids", "_follow", "_owed", "_ts_ns", "market")
+    __slots__ = (
+        "_asks",
+        "_best_ask",
+        "_best_bid",
+        "_bids",
+        "_follow",
+        "_owed",
+        "_ts_ns",
+        "market",
+        "negative",
+    )
 
     def __init__(self, header: Header, bids: Sequence[Level], asks: Sequence[Level]) -> None:
         self.market = header.sym
@@ -47,6 +58,10 @@ class _Book:
         self._asks = {price: size for price, size in asks if size}
         self._best_bid = max(self._bids, default=None)
         self._best_ask = min(self._asks, default=None)
+        self.negative = any(
+            size < ZERO for side in (self._bids, self._asks) for size in side.values()
+        )
+        """A level has less than nothing."""
         self._owed: _Batch | None = None
         """The top was not the claimed one, and more entries of the same change may come."""
 
@@ -67,6 +82,14 @@ class _Book:
             return False
         self._owed = batch
         return None
+
+    @property
+    def wrong(self) -> str | None:
+        """What cannot be in a right book; None where nothing is, or more is still to come."""
+        bid, ask = self._best_bid, self._best_ask
+        if self._owed is None and bid is not None and ask is not None and bid >= ask:
+            return "crossed"
+        return "negative" if self.negative else None
 
     def top(self) -> Top | None:
         """None while the rest of a change is still to come."""
@@ -97,6 +120,7 @@ class _Book:
         side, best = (self._bids, self._best_bid) if buys else (self._asks, self._best_ask)
         if size:
             side[price] = size
+            self.negative = self.negative or size < ZERO
             if best is None or (price > best if buys else price < best):
                 best = price
         elif side.pop(price, None) is not None and price == best:
@@ -157,9 +181,10 @@ class PolymarketContinuity:
                 touched.append(asset)
             book = self._books.get(asset)
             holds = None if book is None else book.check(change, (header.ts_ns, change.hash))
-            if holds is False:
+            cause = "top" if holds is False else None if book is None else book.wrong
+            if cause is not None:
                 self._end(asset)
-                faults.append(Fault("top", asset, books=(asset,)))
+                faults.append(Fault(cause, asset, books=(asset,)))
             verified = verified and holds is True
         if faults:
             return Verdict("broken", tuple(faults), touched=tuple(touched))
@@ -171,10 +196,12 @@ class PolymarketContinuity:
         asset = event.asset_id
         holds = hash_holds(frame)
         self._end(asset)
-        if holds is False:
-            fault = Fault("hash", asset, books=(asset,))
+        book = _Book(header, bids, asks)
+        cause = "hash" if holds is False else book.wrong
+        if cause is not None:
+            fault = Fault(cause, asset, books=(asset,))
             return Verdict("broken", (fault,), touched=(asset,))
-        self._books[asset] = _Book(header, bids, asks)
+        self._books[asset] = book
         return Verdict("verified" if holds else "unverified", synced=(asset,), touched=(asset,))
 
     def _end_epoch(self, frame: bytes) -> Verdict:

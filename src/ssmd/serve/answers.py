@@ -24,7 +24,7 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
-_MAX_WORD: Final = 256
+MAX_WORD: Final = 256
 
 
 class BadRequest(SsmdError):
@@ -45,6 +45,30 @@ class TooLarge(SsmdError):
     code = "too_large"
 
 
+class SlowBody(SsmdError):
+    code = "slow_body"
+
+
+class UnknownMedia(SsmdError):
+    code = "unknown_media"
+
+
+class NeedsUpgrade(SsmdError):
+    """A plain request for what is a WebSocket."""
+
+    code = "needs_upgrade"
+
+
+class TooMany(SsmdError):
+    """More requests than the rate limit lets through."""
+
+    code = "too_many"
+
+    def __init__(self, message: str, *, hint: str | None = None, after_s: int = 1) -> None:
+        super().__init__(message, hint=hint)
+        self.after_s = after_s
+
+
 class Overloaded(SsmdError):
     """As many requests read the archive already as may."""
 
@@ -62,7 +86,11 @@ STATUS: Final[dict[type[SsmdError], int]] = {
     Unauthorized: 401,
     Forbidden: 403,
     NotFound: 404,
+    SlowBody: 408,
     TooLarge: 413,
+    UnknownMedia: 415,
+    NeedsUpgrade: 426,
+    TooMany: 429,
     Overloaded: 503,
     Timeout: 503,
     StorageError: 503,
@@ -70,6 +98,12 @@ STATUS: Final[dict[type[SsmdError], int]] = {
 }
 """Every other error is ours: 500."""
 
+_HEADERS: Final = {
+    401: {"WWW-Authenticate": "ApiKey"},
+    408: {"Connection": "close"},
+    426: {"Upgrade": "websocket", "Connection": "Upgrade"},
+    503: {"Retry-After": "1"},
+}
 CODES: Final = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 
 
@@ -104,7 +138,9 @@ def answer(content: Any, status: int = 200) -> Response:
 
 def error_answer(error: SsmdError) -> Response:
     status = next((s for kind, s in STATUS.items() if isinstance(error, kind)), 500)
-    headers = {401: {"WWW-Authenticate": "ApiKey"}, 503: {"Retry-After": "1"}}.get(status)
+    headers = _HEADERS.get(status, {})
+    if isinstance(error, TooMany):
+        headers = {"Retry-After": str(error.after_s)}
     body = msgspec.json.encode({"error": error.as_dict()})
     return Response(body, status, headers=headers, media_type=JSON)
 
@@ -153,11 +189,14 @@ async def on_bug(request: Request, error: Exception) -> Response:
 def limit_of(request: Request, default: int = 10) -> int:
     """``limit``, from 1 to 10,000. Raises BadRequest."""
     text = request.query_params.get("limit")
-    if text is None:
-        return default
-    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= MAX_LIMIT:
+    return default if text is None else number_of(text, "limit")
+
+
+def number_of(text: str, name: str, most: int = MAX_LIMIT) -> int:
+    """A whole number from 1. Raises BadRequest."""
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= most:
         raise BadRequest(
-            f"limit {_shown(text)} is no number from 1 to {MAX_LIMIT}", hint="for example limit=100"
+            f"{name} {_shown(text)} is no number from 1 to {most}", hint=f"for example {name}=100"
         )
     return int(text)
 
@@ -174,17 +213,6 @@ def day_of(text: str, name: str) -> str:
         ) from None
 
 
-def days_of(request: Request) -> tuple[str | None, str | None]:
-    """``from`` and ``to``, both inclusive; None where not given. Raises BadRequest."""
-    first, last = (
-        day_of(text, name) if (text := request.query_params.get(name)) else None
-        for name in ("from", "to")
-    )
-    if first and last and first > last:
-        raise BadRequest(f"from {first} is after to {last}", hint="swap them")
-    return first, last
-
-
 def feed_of(text: str) -> str:
     """A feed's name. Raises BadRequest."""
     if not _NAME.fullmatch(text):
@@ -198,10 +226,10 @@ def word_of(text: str | None, name: str) -> str | None:
     """A message type or symbol; None where not given. Raises BadRequest."""
     if not text:
         return None
-    if len(text) > _MAX_WORD or _UNPRINTABLE.search(text):
+    if len(text) > MAX_WORD or _UNPRINTABLE.search(text):
         raise BadRequest(
             f"{name} {_shown(text)} cannot be one",
-            hint=f"at most {_MAX_WORD} characters, none of them control characters",
+            hint=f"at most {MAX_WORD} characters, none of them control characters",
         )
     return text
 

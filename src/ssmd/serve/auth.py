@@ -10,27 +10,30 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ssmd.apikey import ApiKey
 from ssmd.errors import SsmdError
 from ssmd.serve.access import KEY
-from ssmd.serve.answers import Forbidden, TooLarge, Unauthorized, error_answer
+from ssmd.serve.answers import Forbidden, Unauthorized, error_answer
+from ssmd.serve.body import bounded
+from ssmd.serve.describe import Described, described_of
 from ssmd.serve.keyring import Keyring
+from ssmd.serve.limits import Limits, place_of, telling
 from ssmd.serve.reach import host_of, is_loopback, same_place
 
-OPEN: Final = frozenset(
-    {"/", "/health", "/ready", "/metrics", "/page.js", "/feeds.js", "/page.css"}
-)
-"""Paths that need no key: probes and the page, which hold no market data."""
+CALLER: Final = "ssmd.caller"
+"""Of an ASGI scope: the id of the key that was sent, and is right."""
+WRONG_COST: Final = 10
+"""What a wrong key takes of the rate limit of the address that it came from."""
 SUBPROTOCOL: Final = "ssmd"
 KEY_PREFIX: Final = "key."
 """Of a subprotocol that carries a key, as base64url: a browser's WebSocket can send no header."""
 
 
 class Guard:
-    """Lets a request or WebSocket through that carries a key with the scope ``read``.
+    """Lets a request or WebSocket through that carries a key with the scope of its endpoint.
 
     Where no key is asked for, only names of this machine are answered to: a page elsewhere whose
     name is made to point at 127.0.0.1 must not read the archive through the visitor's browser.
     What such a page may send without asking, a WebSocket and anything but GET, is refused to
     origins other than this server and ``origins``.
-    Requests with a body are refused before it is read: no endpoint takes one.
+    What is open, a body and a scope are those that the endpoint was described with.
     """
 
     def __init__(
@@ -38,12 +41,14 @@ class Guard:
         app: ASGIApp,
         keyring: Keyring,
         required: bool,
+        limits: Limits,
         origins: Collection[str] = (),
     ) -> None:
         """``required``: this machine needs a key, too."""
         self._app = app
         self._keyring = keyring
         self._required = required or keyring.has_master
+        self._limits = limits
         self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,14 +56,20 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = dict(reversed(scope["headers"]))
+        described = described_of(scope)
         try:
             self._check_origin(scope, headers)
-            key = self._key_of(scope, headers)
+            if scope["type"] == "http":
+                receive = bounded(scope, receive, described.body)
+            key = self._key_of(scope, headers, described)
+            left = self._limits.take(scope[CALLER], described.cost) if CALLER in scope else None
         except SsmdError as error:
             await error_answer(error)(scope, receive, send)
             return
         if key is not None:
             scope[KEY] = key
+        if left is not None:
+            send = telling(send, left)
         if scope["type"] == "websocket":
             send = _with_subprotocol(scope, send)
         await self._app(scope, receive, send)
@@ -74,10 +85,10 @@ class Guard:
                 "pages of that origin may not ask", hint="allow it: ssmd serve --cors-origin"
             )
 
-    def _key_of(self, scope: Scope, headers: dict[bytes, bytes]) -> ApiKey | None:
+    def _key_of(
+        self, scope: Scope, headers: dict[bytes, bytes], described: Described
+    ) -> ApiKey | None:
         """What the request may do; None is everything. Raises what refuses it."""
-        if headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers:
-            raise TooLarge("requests have no body", hint="put the parameters into the URL")
         sent = _sent(scope, headers)
         if not self._required:
             host = headers.get(b"host", b"").decode("latin-1")
@@ -86,11 +97,20 @@ class Guard:
                     f"without a key, {host!r} is not answered to",
                     hint="use http://127.0.0.1, or set SSMD_API_KEY where ssmd serve runs",
                 )
-        if scope["path"] in OPEN or (sent is None and not self._required):
+        if described.open or (sent is None and not self._required):
             return None
-        key = self._keyring.check((sent or b"").decode("latin-1"))
-        if key is not None and "read" not in key.scopes:
-            raise Forbidden("the key may not read", hint="ask for one with the scope read")
+        try:
+            key = self._keyring.check((sent or b"").decode("latin-1"))
+        except Unauthorized:
+            # Guessing is bounded by the address: it has no key that could be limited.
+            self._limits.take(place_of(scope.get("client")), WRONG_COST)
+            raise
+        scope[CALLER] = key.id if key is not None else "SSMD_API_KEY"
+        if key is not None and described.scope not in key.scopes:
+            raise Forbidden(
+                f"the key has not the scope {described.scope}",
+                hint=f"ask for one with the scope {described.scope}",
+            )
         return key
 
 

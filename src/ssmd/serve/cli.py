@@ -1,9 +1,11 @@
 """``ssmd serve``."""
 
 import errno
+import logging
 import os
 import socket
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -11,7 +13,13 @@ from ssmd.config import Config, load
 from ssmd.dataset import Archive
 from ssmd.errors import ConfigError, PortInUse
 from ssmd.runtime import Role, run_role
-from ssmd.serve.reach import check_reach
+from ssmd.serve.rate import rate_of
+from ssmd.serve.reach import check_origins, check_reach, is_loopback
+from ssmd.serve.tls import tls_of
+
+log = logging.getLogger(__name__)
+
+CLEAR: Final = "without TLS, keys can be read on their way: use --tls-cert, or a proxy that has TLS"
 
 
 @click.command()
@@ -29,7 +37,27 @@ from ssmd.serve.reach import check_reach
 @click.option(
     "--require-key", is_flag=True, help="Ask for a key also where SSMD_API_KEY is not set."
 )
-def serve(env: str, root: Path | None, data: Path, host: str, port: int, require_key: bool) -> None:
+@click.option(
+    "--rate-limit", default="6000/min", show_default=True,
+    help="What each key may ask for, per s, min or h; 0 is no limit. Queries count as several.",
+)  # fmt: skip
+@click.option(
+    "--cors-origin", "origins", multiple=True,
+    help="Origin whose pages may ask, such as https://charts.example; several times for more.",
+)  # fmt: skip
+@click.option(
+    "--tls-cert", type=click.Path(path_type=Path), help="Certificate (PEM, with its chain): HTTPS."
+)
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Key of the certificate (PEM).")
+@click.option(
+    "--tls-client-ca", type=click.Path(path_type=Path),
+    help="Ask clients for a certificate that this one signed (PEM).",
+)  # fmt: skip
+def serve(
+    env: str, root: Path | None, data: Path, host: str, port: int, require_key: bool,
+    rate_limit: str, origins: tuple[str, ...],
+    tls_cert: Path | None, tls_key: Path | None, tls_client_ca: Path | None,
+) -> None:  # fmt: skip
     """Serve the archive over HTTP.
 
     With SSMD_API_KEY set, or with --require-key, requests need a key in the header X-API-Key: that
@@ -38,6 +66,9 @@ def serve(env: str, root: Path | None, data: Path, host: str, port: int, require
     config = load(env, root=root)
     key = os.environ.get("SSMD_API_KEY", "").strip() or None
     check_reach(host, keyed=key is not None or require_key)
+    check_origins(origins)
+    rate = rate_of(rate_limit)
+    tls = tls_of(tls_cert, tls_key, tls_client_ca)
     folder = _archive_root(config, data)
     listener = _listen(host, port)
 
@@ -55,8 +86,13 @@ def serve(env: str, root: Path | None, data: Path, host: str, port: int, require
             tail=Tail(config.env.name, config.env.transport, data),
             roles=Roles(data),
             key_required=require_key,
+            origins=origins,
+            rate=rate,
+            stopping=role.stop,
         )
-        await serve_on(listener, app, role.stop)
+        if tls is None and not is_loopback(host):
+            log.warning(CLEAR)
+        await serve_on(listener, app, role.stop, tls)
 
     run_role(main, name="serve")
 

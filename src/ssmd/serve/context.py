@@ -1,5 +1,6 @@
 """What the endpoints share."""
 
+import asyncio
 from collections.abc import Mapping
 
 from starlette.requests import HTTPConnection
@@ -26,6 +27,7 @@ class Context:
         tail: Tail | None,
         roles: Roles | None,
         keyring: Keyring,
+        keyed: bool = False,
     ) -> None:
         self.archive = archive
         self.catalog = Catalog(archive)
@@ -33,9 +35,13 @@ class Context:
         self.tail = tail
         self.roles = roles
         self.keyring = keyring
+        self.keyed = keyed
+        """Whether a key is asked for."""
         self.readers = Readers()
         self.replays = Seats()
         self.meters = Meters()
+        self.stopping = asyncio.Event()
+        """Set when the server is to stop: answers without an end are to end."""
 
     def known_feeds(self) -> list[str]:
         """Feeds that are configured or archived. Blocks."""

@@ -1,9 +1,14 @@
 """From where an address can be reached."""
 
 import ipaddress
+import re
+from collections.abc import Iterable
+from typing import Final
 from urllib.parse import urlsplit
 
 from ssmd.errors import ConfigError
+
+_ORIGIN: Final = re.compile(r"https?://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
 def is_loopback(host: str) -> bool:
@@ -27,6 +32,16 @@ def check_reach(host: str, *, keyed: bool) -> None:
             f"serving on {host or 'every address'} needs a key",
             hint="set SSMD_API_KEY, use --require-key, or serve on 127.0.0.1",
         )
+
+
+def check_origins(origins: Iterable[str]) -> None:
+    """Raises ConfigError for what no browser sends as ``Origin``."""
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ConfigError(
+                f"{origin!r} is no origin",
+                hint="name each page's scheme, host and port: https://charts.example",
+            )
 
 
 def same_place(origin: str, host: str) -> bool:

@@ -3,12 +3,15 @@
 import asyncio
 import logging
 import socket
+import ssl
 from typing import Final, cast
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from hypercorn.typing import ASGIFramework
 from starlette.types import ASGIApp
+
+from ssmd.serve.tls import Tls
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +22,9 @@ GRACE_S: Final = 5.0
 MAX_HEAD_BYTES: Final = 32 * 1024
 
 
-async def serve_on(listener: socket.socket, app: ASGIApp, stop: asyncio.Event) -> None:
+async def serve_on(
+    listener: socket.socket, app: ASGIApp, stop: asyncio.Event, tls: Tls | None = None
+) -> None:
     """Serve until ``stop``; then running requests are finished, within ``GRACE_S``. Takes the
     listener over."""
     host, port = listener.getsockname()[:2]
@@ -33,6 +38,17 @@ async def serve_on(listener: socket.socket, app: ASGIApp, stop: asyncio.Event) -
     settings.h2_max_header_list_size = MAX_HEAD_BYTES
     settings.websocket_max_message_size = MAX_HEAD_BYTES
     settings.include_server_header = False
-    log.info("http://%s:%d", f"[{host}]" if ":" in host else host, port)
+    if tls is not None:
+        _use(tls, settings)
+    scheme = "http" if tls is None else "https"
+    log.info("%s://%s:%d", scheme, f"[{host}]" if ":" in host else host, port)
     await serve(cast(ASGIFramework, app), settings, shutdown_trigger=stop.wait, mode="asgi")
     log.info("stopped")
+
+
+def _use(tls: Tls, settings: Config) -> None:
+    settings.certfile, settings.keyfile = str(tls.cert), str(tls.key)
+    settings.ssl_handshake_timeout = IDLE_S
+    if tls.client_ca is not None:
+        settings.ca_certs = str(tls.client_ca)
+        settings.verify_mode = ssl.CERT_REQUIRED

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -12,17 +13,32 @@ from starlette.routing import Route
 from ssmd.dataset import Summary
 from ssmd.errors import NotFound
 from ssmd.serve.access import Access, access_of
-from ssmd.serve.answers import Deadline, answer, day_of, days_of, feed_of, limit_of, word_of
+from ssmd.serve.answers import Deadline, answer
 from ssmd.serve.context import Context, context_of
+from ssmd.serve.describe import describe
+from ssmd.serve.params import (
+    DATE_IN_PATH,
+    FEED_IN_PATH,
+    FROM_DAY,
+    ONE_FEED,
+    TICKER,
+    TO_DAY,
+    TYPE,
+    days_of,
+    limit,
+)
 from ssmd.serve.sampling import Wanted, take
 
+LIMIT: Final = limit(10)
 
+
+@describe(ONE_FEED, FROM_DAY, TO_DAY, answer=list[Summary])
 async def datasets(request: Request) -> Response:
     """Every dataset, or those of ``feed`` from ``from`` to ``to``, both inclusive."""
     context = context_of(request)
-    name = request.query_params.get("feed")
     access = access_of(request)
-    feed = access.feed(feed_of(name)) if name else None
+    name = ONE_FEED.of(request)
+    feed = access.feed(name) if name else None
     first, last = days_of(request)
     async with context.readers.place():
         found = await run_in_threadpool(_summaries, context, access, feed, first, last)
@@ -46,20 +62,30 @@ def _summaries(
     return found
 
 
+@describe(
+    FEED_IN_PATH,
+    DATE_IN_PATH,
+    TICKER,
+    TYPE,
+    LIMIT,
+    answer=list[dict[str, Any]],
+    headers={
+        "X-Ssmd-Records": "How many there are.",
+        "X-Ssmd-Bus": "included, unavailable or not-needed: what is not archived yet.",
+        "X-Ssmd-Cut": "Where the answer would have been too long.",
+        "X-Ssmd-Damaged": "What of the archive could not be read.",
+    },
+)
 async def sample(request: Request) -> Response:
     """The first ``limit`` messages of a dataset, by ``ticker`` and ``type``, as stored.
 
     The segment being written is included, and for the newest day what is still on the bus.
     """
     context = context_of(request)
-    wanted = Wanted(
-        limit=limit_of(request),
-        type=word_of(request.query_params.get("type"), "type"),
-        sym=word_of(request.query_params.get("ticker"), "ticker"),
-    )
+    wanted = Wanted(limit=LIMIT.of(request), type=TYPE.of(request), sym=TICKER.of(request))
     access = access_of(request)
-    feed = access.feed(feed_of(request.path_params["feed"]))
-    date = access.day(day_of(request.path_params["date"], "date"))
+    feed = access.feed(FEED_IN_PATH.of(request))
+    date = access.day(DATE_IN_PATH.of(request))
     async with context.readers.place():
         day = await run_in_threadpool(context.archive.day, feed, date)
         newest = date == (await run_in_threadpool(context.archive.days, feed))[-1]

@@ -13,6 +13,7 @@ from ssmd.serve.access import Access, access_of
 from ssmd.serve.answers import answer, time_of
 from ssmd.serve.catalog import Facts
 from ssmd.serve.context import Context, context_of
+from ssmd.serve.describe import describe
 from ssmd.serve.replay.asked import exchange_name
 from ssmd.serve.roles import Live
 
@@ -44,7 +45,9 @@ class FeedFacts(Struct, frozen=True):
     """None where no connector of this machine captures the feed."""
 
 
+@describe(answer=list[FeedFacts])
 async def feeds(request: Request) -> Response:
+    """The feeds, configured or archived, and how they do."""
     context = context_of(request)
     live = await context.roles.feeds() if context.roles else {}
     async with context.readers.place():

@@ -1,7 +1,9 @@
 """``/health``, ``/ready`` and ``/metrics``: for probes, without a key."""
 
 import os
+from typing import Literal
 
+from msgspec import Struct
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -12,6 +14,22 @@ from ssmd import __version__
 from ssmd.dataset import Archive
 from ssmd.serve.answers import answer
 from ssmd.serve.context import context_of
+from ssmd.serve.describe import describe
+
+
+class Health(Struct, frozen=True):
+    """``detail`` says what is not well, or not there yet."""
+
+    status: Literal["ok", "unhealthy"]
+    detail: str | None
+    version: str
+
+
+class Ready(Struct, frozen=True):
+    """``detail`` says why there is nothing to serve."""
+
+    status: Literal["ready", "not_ready"]
+    detail: str | None
 
 
 def _look(archive: Archive) -> tuple[bool, str | None]:
@@ -29,26 +47,27 @@ def _look(archive: Archive) -> tuple[bool, str | None]:
     return True, None if archive.feeds() else "nothing is archived yet"
 
 
+@describe(answer=Health, also={503: Health}, open=True)
 async def health(request: Request) -> Response:
     """The process answers and the archive can be read; it may still be empty."""
     context = context_of(request)
     readable, detail = await run_in_threadpool(_look, context.archive)
-    content = {
-        "status": "ok" if readable else "unhealthy",
-        "detail": detail or context.keyring.detail,
-        "version": __version__,
-    }
+    status: Literal["ok", "unhealthy"] = "ok" if readable else "unhealthy"
+    content = Health(status, detail or context.keyring.detail, __version__)
     return answer(content, 200 if readable else 503)
 
 
+@describe(answer=Ready, also={503: Ready}, open=True)
 async def ready(request: Request) -> Response:
     """There is something to serve."""
     _, detail = await run_in_threadpool(_look, context_of(request).archive)
-    content = {"status": "ready" if detail is None else "not_ready", "detail": detail}
+    content = Ready("ready" if detail is None else "not_ready", detail)
     return answer(content, 200 if detail is None else 503)
 
 
+@describe(formats=("text/plain",), open=True)
 async def metrics(request: Request) -> Response:
+    """Counters and gauges for Prometheus."""
     body = generate_latest(context_of(request).meters.registry)
     return Response(body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 

@@ -7,6 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ssmd.serve.describe import describe
+
 FILES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
@@ -19,7 +21,9 @@ _POLICY: Final = (
 )
 
 
+@describe(open=True, hidden=True)
 async def page(request: Request) -> Response:
+    """A file of the page."""
     name, media_type = FILES[request.url.path]
     content = files("ssmd.serve").joinpath("page", name).read_bytes()
     return Response(content, media_type=media_type, headers={"Content-Security-Policy": _POLICY})

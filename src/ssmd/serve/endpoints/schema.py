@@ -6,21 +6,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ssmd import observed
-from ssmd.builders import BUILDERS
+from ssmd.builders import BUILDERS, Builder
 from ssmd.errors import NotFound
 from ssmd.observed import Schema
 from ssmd.serve.access import access_of
-from ssmd.serve.answers import BadRequest, answer, feed_of, word_of
+from ssmd.serve.answers import answer
 from ssmd.serve.context import Context, context_of
+from ssmd.serve.describe import describe
+from ssmd.serve.params import FEED_IN_PATH, TYPE_IN_PATH
 
 
+@describe(FEED_IN_PATH, TYPE_IN_PATH, answer=Schema)
 async def schema(request: Request) -> Response:
     """Fields of a feed's messages of one type, and of the records derived from them."""
     context = context_of(request)
-    feed = access_of(request).feed(feed_of(request.path_params["feed"]))
-    type_ = word_of(request.path_params["type"], "type")
-    if type_ is None:
-        raise BadRequest("no type", hint="/schema/FEED/TYPE")
+    feed = access_of(request).feed(FEED_IN_PATH.of(request))
+    type_ = TYPE_IN_PATH.of(request)
     async with context.readers.place():
         return answer(await run_in_threadpool(_schema, context, feed, type_))
 
@@ -37,7 +38,9 @@ def _schema(context: Context, feed: str, type_: str) -> Schema:
     return observed.schema(context.archive, feed, type_, exchange, types)
 
 
+@describe(answer=tuple[Builder, ...])
 async def builders(request: Request) -> Response:
+    """What folds records into a state of one instrument."""
     return answer(BUILDERS)
 
 

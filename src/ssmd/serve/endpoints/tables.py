@@ -17,8 +17,11 @@ from starlette.routing import Route
 from ssmd.errors import ConfigError
 from ssmd.query.tables import FACTS_ORDER
 from ssmd.serve.access import access_of
-from ssmd.serve.answers import BadRequest, Deadline, answer, feed_of, limit_of, word_of
+from ssmd.serve.answers import BadRequest, Deadline, answer
 from ssmd.serve.context import Context, context_of
+from ssmd.serve.describe import describe
+from ssmd.serve.params import FEEDS, FROM, INTERVAL, SYMBOLS, TO, Param, choice, limit
+from ssmd.serve.shapes import page_schema
 
 if TYPE_CHECKING:
     from ssmd.query.engine import Relation
@@ -61,41 +64,41 @@ class Page(NamedTuple):
 
 
 async def table(request: Request) -> Response:
-    """Rows by ``feed``, ``symbol``, ``from`` and ``to``; at most ``limit``, and a cursor for more.
+    """Rows of a table.
 
-    What of the time could not be read is named in ``holes``.
+    At most ``limit``, and a cursor for more. What of the time could not be read is named in
+    ``holes``.
     """
     context = context_of(request)
     wanted = wanted_of(request)
-    kind = request.query_params.get("format", "json")
-    if kind not in FORMATS:
-        raise BadRequest(f"format {kind!r} is none", hint=f"one of: {', '.join(FORMATS)}")
+    form = FORMATS[FORMAT.of(request)]
     async with context.readers.place():
         page = await run_in_threadpool(_read, context, wanted)
     context.meters.served.inc(len(page.rows))
-    return FORMATS[kind](page)
+    return form(page)
 
 
 def wanted_of(request: Request) -> Wanted:
     """Raises BadRequest, Forbidden."""
     access, context = access_of(request), context_of(request)
-    named = request.query_params.getlist("feed")
-    feeds = tuple(access.feed(feed_of(name)) for name in named)
-    symbols = [word_of(text, "symbol") for text in request.query_params.getlist("symbol")]
+    name = request.url.path.rpartition("/")[2]
+    feeds = tuple(access.feed(name) for name in FEEDS.all_of(request))
+    symbols = SYMBOLS.all_of(request)
     if len(symbols) > MAX_SYMBOLS:
         raise BadRequest(f"more than {MAX_SYMBOLS} symbols", hint="ask in several requests")
     first, last = access.bounds()
-    start_ns = max(_moment(request, "from", _today_ns()), _day_ns(first, 0))
-    end_ns = min(_moment(request, "to", time.time_ns()), _day_ns(last, 1))
+    since, until = FROM.of(request), TO.of(request)
+    start_ns = max(_today_ns() if since is None else since, _day_ns(first, 0))
+    end_ns = min(time.time_ns() if until is None else until, _day_ns(last, 1))
     return Wanted(
-        table=request.url.path.rpartition("/")[2],
+        table=name,
         feeds=feeds or tuple(access.feeds(context.archive.feeds())),
         symbols=frozenset(text for text in symbols if text) or None,
         start_ns=start_ns,
         end_ns=end_ns,
-        limit=limit_of(request, 1000),
-        interval=request.query_params.get("interval", "1m"),
-        cursor=_cursor(request.query_params.get("cursor")),
+        limit=LIMIT.of(request),
+        interval=INTERVAL.of(request) if name == "bars" else "",
+        cursor=CURSOR.of(request),
     )
 
 
@@ -195,23 +198,6 @@ FORMATS: Final = {"json": _json, "ndjson": _ndjson, "csv": _csv}
 # --- parameters -----------------------------------------------------------------------------------
 
 
-def _moment(request: Request, name: str, default: int) -> int:
-    """RFC 3339, a date, or ns since 1970. Raises BadRequest."""
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    try:
-        if text.isascii() and text.isdigit() and len(text) <= 19:
-            return int(text)
-        moment = datetime.fromisoformat(text)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
-    except (ValueError, OverflowError):
-        raise BadRequest(
-            f"{name} {text[:40]!r} is no time", hint="such as 2026-11-23T12:00:00Z"
-        ) from None
-
-
 def _today_ns() -> int:
     return time.time_ns() // (86_400 * 10**9) * 86_400 * 10**9
 
@@ -224,10 +210,8 @@ def _day_ns(day: str | None, after: int) -> int:
     return (int(start.timestamp()) + after * 86_400) * 10**9
 
 
-def _cursor(text: str | None) -> tuple[Any, ...] | None:
+def _cursor(text: str, _: str) -> tuple[Any, ...] | None:
     """Raises BadRequest."""
-    if text is None:
-        return None
     try:
         found = msgspec.json.decode(base64.urlsafe_b64decode(text), type=list[str | int])
     except (ValueError, msgspec.MsgspecError):
@@ -239,4 +223,43 @@ def _strange() -> BadRequest:
     return BadRequest("the cursor is none of ours", hint="send back `next` as it was")
 
 
-routes = [Route(f"/v1/{name}", table) for name in DERIVED]
+LIMIT: Final = limit(1000)
+FORMAT: Final = choice("format", "Form of the answer.", tuple(FORMATS))
+CURSOR: Final[Param[tuple[Any, ...] | None]] = Param(
+    name="cursor",
+    text="`next` of the answer before: what comes after it.",
+    parse=_cursor,
+    schema={"type": "string"},
+)
+_ABOUT: Final = {
+    "trades": "Trades, in the order of receipt",
+    "quotes": "Best bid and ask as the exchange tells them, in the order of receipt",
+    "book_snapshots": "Whole books, in the order of receipt",
+    "book_deltas": "Changes of books, in the order of receipt",
+    "instrument_status": "What exchanges say of their instruments, in the order of receipt",
+    "bars": "Open, high, low, close, volume and vwap by interval of exchange time",
+    "gaps": "What is known to be missing, and why",
+    "coverage": "How much of each feed and day there is, verified and clean",
+}
+
+
+def _route(name: str) -> Route:
+    params: list[Param[Any]] = [FEEDS, SYMBOLS, FROM, TO, LIMIT, FORMAT, CURSOR]
+    if name == "bars":
+        params.append(INTERVAL)
+    described = describe(
+        *params,
+        summary=_ABOUT[name],
+        answer=lambda: page_schema(name),
+        missing=True,
+        cost=5,
+        formats=("application/x-ndjson", "text/csv"),
+        headers={
+            "X-Next-Cursor": "`next`, where the format is not JSON.",
+            "X-Holes": "How many holes there are, where the format is not JSON.",
+        },
+    )
+    return Route(f"/v1/{name}", described(table))
+
+
+routes = [_route(name) for name in DERIVED]

@@ -1,10 +1,8 @@
 """What a replay is asked for: parameters, checked before anything is read."""
 
 import base64
-import math
 import time
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Final, Literal
 
 import msgspec
@@ -16,14 +14,15 @@ from ssmd.errors import NotFound
 from ssmd.exchanges import EXCHANGES
 from ssmd.query.facts import exchange_of
 from ssmd.serve.access import KEY, Access
-from ssmd.serve.answers import BadRequest, feed_of, word_of
+from ssmd.serve.answers import BadRequest
 from ssmd.serve.context import Context
+from ssmd.serve.params import FEEDS, ONE_FEED, SYMBOLS, Param
+from ssmd.serve.replay.parameters import CURSOR, EXCHANGE, FORM, FROM, SPEED, TO, TYPES
 from ssmd.serve.replay.reading import days_of
 from ssmd.span import NS_PER_DAY, Place, Window, date_of, day_ns
 
 MAX_FEEDS: Final = 16
 MAX_WORDS: Final = 1_000
-MAX_SPEED: Final = 1_000_000.0
 _MOST_CURSOR: Final = 16_384
 
 Form = Literal["raw", "records"]
@@ -55,27 +54,25 @@ class Asked(Struct, frozen=True):
 
 def replay_of(connection: HTTPConnection, context: Context) -> Asked:
     """Blocks. Raises BadRequest, Forbidden, NotFound."""
-    query, access = connection.query_params, _access(connection)
-    names = list(dict.fromkeys(feed_of(name) for name in query.getlist("feed")))
+    access = _access(connection)
+    names = list(dict.fromkeys(FEEDS.all_of(connection)))
     if not 1 <= len(names) <= MAX_FEEDS:
         raise BadRequest(
             f"a replay is of 1 to {MAX_FEEDS} feeds, and not of {len(names)}",
             hint="such as feed=kraken&feed=kalshi; /v1/feeds lists them",
         )
-    form = query.get("form", "raw")
-    if form not in ("raw", "records"):
-        raise BadRequest(f"form {form[:40]!r} is none", hint="raw or records")
+    form = FORM.of(connection)
     window = window_of(connection)
     feeds = {access.feed(name): exchange_name(context, name) for name in names}
     if form == "records" and None in feeds.values():
         raise BadRequest("a feed is of no known exchange", hint="form=raw needs none")
-    sent = query.get("cursor") or connection.headers.get("last-event-id")
+    sent = CURSOR.of(connection) or connection.headers.get("last-event-id")
     return Asked(
         feeds=feeds,
-        types=_words(query.getlist("type"), "type"),
-        symbols=_words(query.getlist("symbol"), "symbol"),
+        types=_words(TYPES, connection),
+        symbols=_words(SYMBOLS, connection),
         window=window,
-        speed=speed_of(query.get("speed", "1")),
+        speed=SPEED.of(connection),
         form="records" if form == "records" else "raw",
         after=positions_of(sent, feeds) if sent else {},
     )
@@ -89,13 +86,11 @@ def _access(connection: HTTPConnection) -> Access:
 def window_of(connection: HTTPConnection) -> Window:
     """``from`` (needed) and ``to``, within the days that the key allows. Raises BadRequest,
     Forbidden."""
-    query, access = connection.query_params, _access(connection)
-    start = query.get("from")
-    if start is None:
+    access = _access(connection)
+    start_ns, end_ns = FROM.of(connection), TO.of(connection)
+    if start_ns is None:
         raise BadRequest("a replay needs from", hint="such as from=2026-11-23T12:00:00Z")
-    end = query.get("to")
-    start_ns = moment_of(start, "from")
-    end_ns = time.time_ns() if end is None else moment_of(end, "to")
+    end_ns = time.time_ns() if end_ns is None else end_ns
     if start_ns >= end_ns:
         raise BadRequest("from is not before to", hint="to is by default the present")
     first, last = access.bounds()
@@ -107,41 +102,10 @@ def window_of(connection: HTTPConnection) -> Window:
     return Window(from_ns, to_ns)
 
 
-def moment_of(text: str, name: str) -> int:
-    """RFC 3339, a date, or ns since 1970. Raises BadRequest."""
-    try:
-        if text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 2**63:
-            return int(text)
-        moment = datetime.fromisoformat(text)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        found = int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
-        if not 0 <= found < 2**63:
-            raise ValueError
-        return found
-    except (ValueError, OverflowError):
-        raise BadRequest(
-            f"{name} {text[:40]!r} is no time", hint="such as 2026-11-23T12:00:00Z"
-        ) from None
-
-
-def speed_of(text: str) -> float:
-    """0 is as fast as the reader reads. Raises BadRequest."""
-    try:
-        speed = float(text) if len(text) <= 20 else math.nan
-    except ValueError:
-        speed = math.nan
-    if not 0 <= speed <= MAX_SPEED or 0 < speed < 1 / MAX_SPEED:
-        raise BadRequest(
-            f"speed {text[:40]!r} is none",
-            hint=f"1 is as it was, N is N times as fast (to {MAX_SPEED:.0f}), 0 as you read",
-        )
-    return speed
-
-
-def _words(texts: Sequence[str], name: str) -> Sequence[str]:
-    found = [word for text in texts if (word := word_of(text, name))]
+def _words(param: Param[str | None], connection: HTTPConnection) -> Sequence[str]:
+    found = [word for word in param.all_of(connection) if word]
     if len(found) > MAX_WORDS:
-        raise BadRequest(f"more than {MAX_WORDS} of {name}", hint="ask in several replays")
+        raise BadRequest(f"more than {MAX_WORDS} of {param.name}", hint="ask in several replays")
     return found
 
 
@@ -165,9 +129,9 @@ def exchange_name(context: Context, feed: str) -> str | None:
 
 def native_of(connection: HTTPConnection, context: Context) -> AskedNative:
     """Blocks. Raises BadRequest, Forbidden, NotFound."""
-    exchange = connection.path_params["exchange"]
+    exchange = EXCHANGE.of(connection)
     window = window_of(connection)
-    speed = speed_of(connection.query_params.get("speed", "1"))
+    speed = SPEED.of(connection)
     feed = feed_of_exchange(connection, context, exchange)
     symbols: set[str] = set()
     for day in days_of(context.archive, feed, window):
@@ -181,9 +145,9 @@ def feed_of_exchange(connection: HTTPConnection, context: Context, exchange: str
     if exchange not in EXCHANGES:
         raise NotFound(f"no exchange {exchange[:40]!r}", hint=f"one of: {', '.join(EXCHANGES)}")
     access = _access(connection)
-    named = connection.query_params.get("feed")
+    named = ONE_FEED.of(connection)
     if named is not None:
-        feed = access.feed(feed_of(named))
+        feed = access.feed(named)
         if exchange_name(context, feed) != exchange:
             raise BadRequest(f"feed {feed} is not of {exchange}", hint="/v1/feeds lists the feeds")
         return feed

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from ssmd.dataset import Archive
+from ssmd.errors import NotFound
 from ssmd.query.facts import gap_rows, overlaps, whole
 from ssmd.query.scope import Scope
 from ssmd.serve.replay.reading import days_of
@@ -34,9 +35,12 @@ def recorded(archive: Archive, feeds: Iterable[str], window: Window) -> Iterator
     scope = Scope(start_ns=window.start_ns, end_ns=window.end_ns)
     for feed in feeds:
         for day in days_of(archive, feed, window):
-            for row in gap_rows(whole(archive.day(feed, day))):
-                if overlaps(row, scope):
-                    yield _hole(row)
+            try:
+                rows = list(gap_rows(whole(archive.day(feed, day))))
+            except (OSError, NotFound):
+                yield Hole(feed, day, "the gaps on record cannot be read")
+                continue
+            yield from (_hole(row) for row in rows if overlaps(row, scope))
 
 
 def _hole(row: dict[str, Any]) -> Hole:

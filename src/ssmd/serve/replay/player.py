@@ -11,10 +11,12 @@ from msgspec import Struct
 from starlette.concurrency import run_in_threadpool
 
 from ssmd.dataset import Archive
+from ssmd.errors import SsmdError
 from ssmd.serve.answers import BadRequest, time_of
-from ssmd.serve.replay.asked import Asked, moment_of, speed_of
+from ssmd.serve.replay.asked import Asked
 from ssmd.serve.replay.holes import Holes, recorded
 from ssmd.serve.replay.pace import Pace
+from ssmd.serve.replay.parameters import moment_of, speed_of
 from ssmd.serve.replay.stock import Item, Picked, Stock, stock_of
 from ssmd.span import Window
 
@@ -57,6 +59,7 @@ class Player:
         self._unreadable = 0
         self._latest_s = 0.0
         self._rested_s = 0.0
+        self._stopped = False
         self._answers: list[Frame] = []
         self._open(asked.window)
 
@@ -75,6 +78,11 @@ class Player:
             self._obey(_decoded(text))
         except BadRequest as error:
             self._answer("error", error=error.as_dict())
+        self._changed.set()
+
+    def stop(self) -> None:
+        """End the frames, without an ``end``."""
+        self._stopped = True
         self._changed.set()
 
     def _obey(self, command: _Command) -> None:
@@ -121,6 +129,8 @@ class Player:
         is ``end``. Raises Abandoned."""
         while True:
             self._changed.clear()
+            if self._stopped:
+                return
             if self._answers:
                 answers, self._answers = self._answers, []
                 yield answers
@@ -201,6 +211,11 @@ class Player:
 
 def _frame(kind: str, **facts: Any) -> Frame:
     return Frame(kind, msgspec.json.encode({"type": kind, **facts}))
+
+
+def failed(error: SsmdError) -> Frame:
+    """The last frame of a replay that cannot go on."""
+    return _frame("error", error=error.as_dict())
 
 
 def _decoded(text: str) -> _Command:

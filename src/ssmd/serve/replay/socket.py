@@ -1,15 +1,13 @@
 """A WebSocket that is talked to at its reader's pace, and that is given up when it stalls."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from ssmd.errors import SsmdError, StorageError
-from ssmd.serve.answers import error_answer
+from ssmd.errors import SsmdError
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +30,10 @@ class Closed(Exception):
 
 
 class Socket:
-    def __init__(self, websocket: WebSocket) -> None:
+    def __init__(self, websocket: WebSocket, stopping: asyncio.Event) -> None:
+        """``stopping`` is set when the server is about to end."""
         self._websocket = websocket
+        self._stopping = stopping
 
     async def send(self, text: bytes) -> None:
         """Raises Closed where the reader takes nothing."""
@@ -52,18 +52,24 @@ class Socket:
         failure: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
 
-            async def both(main: Awaitable[None]) -> None:
+            async def until_over(part: Awaitable[None]) -> None:
                 nonlocal failure
                 try:
-                    await main
+                    await part
                 except Exception as error:
                     failure = failure or error
-                listening.cancel()
-                talking.cancel()
+                for one in parts:
+                    one.cancel()
 
-            listening = tasks.create_task(both(self._listen(hear)))
-            talking = tasks.create_task(both(talk()))
+            parts = [
+                tasks.create_task(until_over(part))
+                for part in (self._listen(hear), talk(), self._stop())
+            ]
         await self._end(failure)
+
+    async def _stop(self) -> None:
+        await self._stopping.wait()
+        raise Closed(GOING_AWAY, "the server stops")
 
     async def _listen(self, hear: Callable[[str], None]) -> None:
         while True:
@@ -94,16 +100,3 @@ class Socket:
                 await self._websocket.close(code, reason)
         except (TimeoutError, RuntimeError, WebSocketDisconnect):
             log.info("a reader went without a close")
-
-
-@contextlib.asynccontextmanager
-async def refusing(websocket: WebSocket) -> AsyncIterator[None]:
-    """Answer the handshake with what goes wrong before it is accepted."""
-    try:
-        yield
-    except SsmdError as error:
-        await websocket.send_denial_response(error_answer(error))
-    except OSError as error:
-        log.error("%s", error)
-        unreadable = StorageError("the archive cannot be read", hint="see /health")
-        await websocket.send_denial_response(error_answer(unreadable))
