@@ -39,7 +39,6 @@ fuzz-api: $(VENV)/.dev  ## every endpoint of the API, by its OpenAPI document (S
 
 chaos: $(VENV)/.dev  ## 201 kills of connector, NATS and archiver; 1,000 reconnects of each exchange; NATS away for 5 minutes
 	SSMD_TEST_KILLS=67 $(BIN)/python -m pytest tests/e2e/test_generated.py -k kill_9
-	SSMD_TEST_DAYS=all $(BIN)/python -m pytest tests/meta/test_day_simulated.py
 	SSMD_TEST_OUTAGE_S=300 $(BIN)/python -m pytest -s tests/e2e/test_outage.py
 	SSMD_TEST_RECONNECTS=1000 $(BIN)/python -m pytest tests/faults/test_reconnects.py
 

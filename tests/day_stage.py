@@ -129,12 +129,15 @@ def assert_told(messages: list[Archived], days: list[Day]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def simulated(data: Path) -> AsyncIterator[Roles]:
-    """All exchanges simulated; which roles run is up to the test."""
+async def simulated(data: Path, *feeds: str) -> AsyncIterator[Roles]:
+    """The exchanges of these feeds (none: of all) simulated; which roles run is up to the test."""
     secret, public = keys.make(data / "keys")
-    options = SimOptions(rate=100, seed=1, kalshi_public_key=public.read_bytes())
+    wanted = {name: feed for name, feed in FEEDS.items() if feed in feeds or not feeds}
+    options = SimOptions(
+        rate=100, seed=1, kalshi_public_key=public.read_bytes(), exchanges=tuple(wanted)
+    )
     async with EmbeddedServer(data / "nats"), Simulator(options) as sim:
-        roles = Roles(data, variables(sim, secret), tuple(FEEDS.values()))
+        roles = Roles(data, variables(sim, secret), tuple(wanted.values()))
         try:
             yield roles
         finally:

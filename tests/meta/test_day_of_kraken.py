@@ -1,0 +1,12 @@
+"""Days of Kraken at accelerated time: a file of its own, so that exchanges run side by side."""
+
+from pathlib import Path
+
+import pytest
+
+from day_accelerated import days_with_a_crash_in_each_state
+
+
+@pytest.mark.timeout(180)
+async def test_days_with_a_crash_in_each_state(tmp_path: Path) -> None:
+    await days_with_a_crash_in_each_state("kraken", tmp_path)
