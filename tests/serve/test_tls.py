@@ -1,6 +1,7 @@
 """HTTPS with certificates of our own making, asked by clients of others: curl, aiohttp."""
 
 import asyncio
+import contextlib
 import re
 import shutil
 import ssl
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from h2.connection import H2Connection
 from starlette.routing import Route
 from starlette.websockets import WebSocket
 
@@ -79,6 +81,36 @@ async def test_headers_of_http_1_do_not_break_http_2(
         assert said.endswith("\n426")
         async with client.ws_connect("/hello", ssl=context) as opened:
             assert await opened.receive_str() == "hello"
+
+
+async def test_a_connection_whose_requests_were_taken_back_ends(
+    root: Path, authority: Made, server: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ssmd.serve.server.IDLE_S", 1.0)
+    context = ssl.create_default_context(cafile=authority.cert)
+    context.set_alpn_protocols(["h2"])
+    async with serving(root, tls=Tls(server.cert, server.key)) as client:
+        assert client._base_url is not None
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", client._base_url.port, ssl=context
+        )
+        asking = H2Connection()
+        asking.initiate_connection()
+        for stream in range(1, 100, 2):
+            names = {
+                "method": "GET", "path": "/v1/trades", "scheme": "https", "authority": "localhost",
+            }  # fmt: skip
+            asking.send_headers(stream, [(f":{k}", v) for k, v in names.items()], end_stream=True)
+            asking.reset_stream(stream)
+        writer.write(asking.data_to_send())
+        async with asyncio.timeout(60):
+            with contextlib.suppress(OSError):
+                while await reader.read(1 << 16):
+                    pass
+        writer.close()
+        context = ssl.create_default_context(cafile=authority.cert)
+        async with client.get("/datasets", ssl=context) as answer:
+            assert answer.status == 200
 
 
 async def test_what_is_no_tls_harms_no_one(root: Path, authority: Made, server: Made) -> None:

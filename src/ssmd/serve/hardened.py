@@ -1,8 +1,7 @@
 """What Hypercorn 0.18 leaves open, and none of its settings closes; each has a test that shows it.
 
 - A connection that its client has closed keeps its socket until the idle time is over: a client
-  that connects anew for each request uses up the sockets of the process. One whose only stream was
-  reset (HTTP/2) is never idle.
+  that connects anew for each request uses up the sockets of the process.
 - HTTP/2 without TLS is never idle before its first request, and no client of ours speaks it.
 - A WebSocket message that is too long is refused, and gathered on.
 - A WebSocket whose client sends data before it is accepted is left open, and waits for ever.
@@ -23,7 +22,7 @@ _BROKEN: Final = (OSError, TimeoutError)
 
 
 class Connection(TCPServer):
-    """Ends when its client has, or does nothing."""
+    """Ends when its client has."""
 
     _over = False
 
@@ -34,17 +33,9 @@ class Connection(TCPServer):
             except _BROKEN:
                 break
             await self.protocol.handle(RawData(data))
-            inner = self.protocol.protocol
-            if isinstance(inner, h2.H2Protocol) and inner.idle and not self._waits:
-                await self.idle_task.restart(self._task_group, self._idle_timeout)
         await self.protocol.handle(Closed())
         self._over = True
         await self.idle_task.stop()
-
-    @property
-    def _waits(self) -> bool:
-        handle = self.idle_task._handle
-        return handle is not None and not handle.done()
 
     async def protocol_send(self, event: Event) -> None:
         if not (self._over and isinstance(event, Updated)):

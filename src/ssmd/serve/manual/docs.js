@@ -8,6 +8,9 @@ const make = (name, content = [], facts = {}) => {
   return element;
 };
 
+/** Text whose `words` between backquotes are code. */
+const prose = (text) => text.split("`").map((part, n) => (n % 2 ? make("code", part) : part));
+
 const api = await (await fetch("/openapi.json")).json();
 const resolve = (thing) =>
   thing?.$ref ? thing.$ref.slice(2).split("/").reduce((found, part) => found[part], api) : thing;
@@ -36,7 +39,7 @@ function field(param) {
   });
   input.dataset.place = param.in;
   const form = shape(param.schema?.items ?? param.schema);
-  const about = make("div", [input, make("br"), param.description, " ", make("small", form)]);
+  const about = make("div", [input, make("br"), ...prose(param.description), " ", make("small", form)]);
   const label = make("label", make("code", param.name));
   label.htmlFor = input.id = `field-${fields++}`;
   return make("div", [label, about], { className: "param" });
@@ -109,8 +112,8 @@ function operation(path, method, one) {
     event.preventDefault();
     ask(path, method.toUpperCase(), form, output);
   });
-  const title = [make("b", one.responses["101"] ? "WS" : method.toUpperCase()), make("code", path), make("span", one.summary)];
-  const whole = make("div", [...(one.description ? [make("p", one.description)] : []), form, output, ...answers(one)]);
+  const title = [make("b", one.responses["101"] ? "WS" : method.toUpperCase()), make("code", path), make("span", prose(one.summary))];
+  const whole = make("div", [...(one.description ? one.description.split("\n\n").map((part) => make("p", prose(part))) : []), form, output, ...answers(one)]);
   const details = make("details", [make("summary", title), whole], { id: one.operationId });
   details.dataset.words = `${path} ${one.summary} ${one.description ?? ""}`.toLowerCase();
   return details;
