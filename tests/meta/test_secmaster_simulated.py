@@ -192,13 +192,14 @@ async def test_the_role_goes_on_where_one_exchange_does_not_answer(
 async def test_the_role_waits_for_another_that_holds_the_feed(
     bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, role = configured(), Role("secmaster")
+    role = Role("secmaster")
     async with simulated(monkeypatch), asyncio.TaskGroup() as tasks:
+        config = configured()
         async with Run.open(bus, config, config.feeds["kraken"]) as other:
             await listing(other, asyncio.Event())
             tasks.create_task(keep_all(config, tmp_path, role))
             async with asyncio.timeout(60):
-                while role.health()[0]:
+                while "kraken" not in role.health()[1].get("ill", {}):
                     await asyncio.sleep(0.02)
             assert "at work" in role.health()[1]["ill"]["kraken"]
         async with asyncio.timeout(60):
