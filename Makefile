@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check fix bench fuzz chaos reliability cli-docs pictures lock clean
+.PHONY: help up test check fix bench fuzz fuzz-api chaos reliability cli-docs pictures lock clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -32,6 +32,9 @@ bench: $(VENV)/.run  ## measure this machine beside a plain pipeline (ARGS="--js
 fuzz: $(VENV)/.dev  ## coverage-guided fuzzing of frames and segments (ARGS="-max_total_time=60")
 	$(PIP) "atheris>=3"
 	cd tests && ../$(BIN)/python -m fuzz $(ARGS)
+
+fuzz-api: $(VENV)/.dev  ## every endpoint of the API, by its OpenAPI document (SSMD_TEST_EXAMPLES=300)
+	SSMD_TEST_EXAMPLES=$${SSMD_TEST_EXAMPLES:-300} $(BIN)/python -m pytest -s tests/serve/test_schemathesis.py
 
 chaos: $(VENV)/.dev  ## 201 kills of connector, NATS and archiver; 1,000 reconnects of each exchange; NATS away for 5 minutes
 	SSMD_TEST_KILLS=67 $(BIN)/python -m pytest tests/e2e/test_generated.py -k kill_9

@@ -40,9 +40,13 @@ ENDPOINTS = {
         json=False,
     ),
     "/health": Case("/health", open=True),
+    "/live": Case("/live", open=True),
     "/ready": Case("/ready", open=True),
     "/metrics": Case("/metrics", open=True, json=False),
     "/openapi.json": Case("/openapi.json", open=True),
+    "/docs": Case("/docs", open=True, json=False),
+    "/docs/docs.js": Case("/docs/docs.js", open=True, json=False),
+    "/docs/docs.css": Case("/docs/docs.css", open=True, json=False),
     "/v1/feeds": Case("/v1/feeds", bad=("/v1/feeds?feed=kalshi",)),
     "/builders": Case("/builders"),
     **{

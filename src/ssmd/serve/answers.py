@@ -33,6 +33,10 @@ class BadRequest(SsmdError):
     code = "bad_request"
 
 
+class Ambiguous(BadRequest):
+    """A request whose end is not clear: nothing after it may be taken for another."""
+
+
 class Unauthorized(SsmdError):
     code = "unauthorized"
 
@@ -100,7 +104,6 @@ STATUS: Final[dict[type[SsmdError], int]] = {
 
 _HEADERS: Final = {
     401: {"WWW-Authenticate": "ApiKey"},
-    408: {"Connection": "close"},
     426: {"Upgrade": "websocket", "Connection": "Upgrade"},
     503: {"Retry-After": "1"},
 }
@@ -141,6 +144,8 @@ def error_answer(error: SsmdError) -> Response:
     headers = _HEADERS.get(status, {})
     if isinstance(error, TooMany):
         headers = {"Retry-After": str(error.after_s)}
+    if isinstance(error, Ambiguous | SlowBody):
+        headers = {"Connection": "close"}
     body = msgspec.json.encode({"error": error.as_dict()})
     return Response(body, status, headers=headers, media_type=JSON)
 

@@ -40,7 +40,7 @@ def create_app(
     ask, too; each key may ask as much as ``rate`` lets it. ``tail`` and ``roles`` are closed with
     it."""
     keyring = Keyring(archive.folder.name, key, tail)
-    context = Context(archive, configured, tail, roles, keyring)
+    context = Context(archive, configured, tail, roles, keyring, key_required or key is not None)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope
 
-from ssmd.serve.answers import BadRequest, SlowBody, TooLarge, UnknownMedia
+from ssmd.serve.answers import Ambiguous, BadRequest, SlowBody, TooLarge, UnknownMedia
 
 T = TypeVar("T")
 BODY_S: Final = 15.0
@@ -40,6 +40,9 @@ def bounded(scope: Scope, receive: Receive, body: Body[Any] | None) -> Receive:
     UnknownMedia for one that says so itself."""
     headers = dict(scope["headers"])
     length, chunked = headers.get(b"content-length", b"0"), b"transfer-encoding" in headers
+    if b"content-length" in headers and chunked:
+        # Proxies disagree on where such a request ends: what follows may be someone else's.
+        raise Ambiguous("a body has a length or comes in chunks", hint="send one of the two")
     if body is None:
         if length != b"0" or chunked:
             raise TooLarge("requests have no body", hint="put the parameters into the URL")

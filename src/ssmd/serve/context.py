@@ -25,6 +25,7 @@ class Context:
         tail: Tail | None,
         roles: Roles | None,
         keyring: Keyring,
+        keyed: bool = False,
     ) -> None:
         self.archive = archive
         self.catalog = Catalog(archive)
@@ -32,6 +33,10 @@ class Context:
         self.tail = tail
         self.roles = roles
         self.keyring = keyring
+        self.archive_seen = False
+        """Whether there was something in the archive once."""
+        self.keyed = keyed
+        """Whether a key is asked for."""
         self.readers = Readers()
         self.meters = Meters()
 

@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import logging
 import time
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -21,6 +21,11 @@ TRUSTED_S: Final = 10.0
 """Keys that were not read for so long are refused: one of them may be revoked."""
 
 
+BusState = Literal["up", "away", "unknown", "none"]
+"""Whether NATS answers; not known yet just after the start, and none where only an archive is
+served."""
+
+
 class Keyring:
     """``master`` may do everything. Without it and without a bus no key is known."""
 
@@ -32,6 +37,7 @@ class Keyring:
         self._keys: dict[str, ApiKey] = {}
         self._read = 0.0
         self._away = False
+        self.bus: BusState = "none" if tail is None else "unknown"
 
     @property
     def detail(self) -> str | None:
@@ -72,11 +78,12 @@ class Keyring:
             self._keys = {
                 entry.key: msgspec.json.decode(entry.value, type=ApiKey) for entry in entries
             }
-            self._read, self._away = time.monotonic(), False
+            self._read, self._away, self.bus = time.monotonic(), False, "up"
         except (BusError, msgspec.MsgspecError) as error:
             if not self._away and self._keys:
                 log.warning("API keys cannot be read: %s", error)
             self._away = True
+            self.bus = "away" if isinstance(error, BusError) else "up"
 
     @property
     def _fresh(self) -> bool:

@@ -55,8 +55,8 @@ class Error(Struct, frozen=True):
     error: Fault
 
 
-def document(routes: Iterable[BaseRoute]) -> Json:
-    """Of every route that is described and not hidden."""
+def document(routes: Iterable[BaseRoute], *, keyed: bool = True) -> Json:
+    """Of every route that is described and not hidden. ``keyed``: a key is asked for."""
     shown = list(_shown(routes))
     types = {id(one): one for _, described in shown for one in _types(described)}
     schemas, components = _schemas([Error, *types.values()])
@@ -77,7 +77,7 @@ def document(routes: Iterable[BaseRoute]) -> Json:
             "description": _ABOUT,
         },
         "servers": [{"url": "/"}],
-        "security": [{"key": []}],
+        "security": [{"key": []}] if keyed else [],
         "paths": paths,
         "components": {
             "schemas": dict(sorted(components.items())),

@@ -56,6 +56,8 @@ class Param(Struct, Generic[T], frozen=True, kw_only=True):
     def document(self) -> dict[str, Any]:
         """As an OpenAPI parameter."""
         schema = dict(self.schema)
+        if self.blank:
+            schema = {"anyOf": [schema, {"const": ""}]}
         if self.default is not None:
             schema["default"] = self.default
         return {

@@ -11,6 +11,7 @@ from hypercorn.config import Config
 from hypercorn.typing import ASGIFramework
 from starlette.types import ASGIApp
 
+from ssmd.serve.hardened import harden
 from ssmd.serve.tls import Tls
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ async def serve_on(
 ) -> None:
     """Serve until ``stop``; then running requests are finished, within ``GRACE_S``. Takes the
     listener over."""
+    harden()
     host, port = listener.getsockname()[:2]
     settings = Config()
     settings.bind = [f"fd://{listener.detach()}"]
