@@ -70,8 +70,10 @@ async def take(at: Tab, stage: Stage, name: str) -> None:
     path = FOLDER / f"{name}.png"
     await at.page.screenshot(path=path)
     with Image.open(path) as picture:
-        few = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)
-        few.save(path, optimize=True)
+        whole = picture.convert("RGB")
+    whole.save(path, optimize=True)
+    if not small(path):
+        whole.quantize(256, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
     assert small(path), f"{path} is too large: {path.stat().st_size:,} bytes"
     assert at.complaints == [], at.complaints
     print(f"{path.name}: {path.stat().st_size:,} bytes", flush=True)

@@ -76,6 +76,10 @@ async def look_at_everything(at: Tab, stage: Stage) -> AsyncIterator[str]:
     await page.get_by_text("Bars as a table").click()
     await expect(page.locator("details tbody tr").first).to_be_visible()
     yield "instrument"
+    await page.get_by_role("link", name="API").click()
+    await at.shown("/v1/feeds")
+    await page.go_back()
+    await expect(page.locator("h1")).to_have_text("BTC/USD")
 
 
 @pytest.mark.parametrize("mode", MODES)
