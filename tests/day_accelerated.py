@@ -42,9 +42,6 @@ class Crashing:
             await self._live(lambda: self._crash(ledger))
         begun = {day.date for day in await self.days(ledger)}
         await self._live(lambda: self._next_day(ledger, begun))
-        stop = asyncio.Event()
-        stop.set()
-        await FeedArchive(self._bus, self._config, self._feed, self._root).run(stop)
 
     async def _live(self, until: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """The archiver until then; as in a process that dies, nothing of it works on after that."""
@@ -110,6 +107,7 @@ async def days_with_a_crash_in_each_state(feed: str, data: Path) -> None:
         archiver = Crashing(bus, config, feed, root)
         async with asyncio.timeout(PATIENCE_S):
             await archiver.run()
+        await roles.stop("connect")
         ledger = await Ledger.open(bus, config.env)
         for kept in await ledger.days(feed):
             await ledger.tell(kept)

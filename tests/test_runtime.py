@@ -342,3 +342,22 @@ def test_writable_makes_the_folder_and_leaves_nothing(tmp_path: Path) -> None:
         writable(tmp_path / "file" / "x")
     assert "--data" in (caught.value.hint or "")
     assert (tmp_path / "file").read_text() == "kept"
+
+
+async def test_work_that_swallows_a_cancellation_is_cancelled_again() -> None:
+    """As a request to NATS does whose answer comes at the same moment."""
+    swallowed = 0
+
+    async def work() -> None:
+        nonlocal swallowed
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            swallowed += 1
+        await asyncio.Event().wait()
+
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_soon(stop.set)
+    async with asyncio.timeout(60):
+        assert await unless(stop, work()) is None
+    assert swallowed == 1

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 SUPERVISED: Final = "SSMD_SUPERVISED"
 """Set for a role whose stdin is a pipe from its supervisor."""
 
+CANCEL_AGAIN_S: Final = 1.0
+
 T = TypeVar("T")
 Health = tuple[bool, dict[str, Any]]
 
@@ -173,8 +175,11 @@ async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         return await working if working.done() else None
     finally:
-        working.cancel()
         watching.cancel()
+        # On Python 3.11 a wait_for below may swallow the first cancellation.
+        while not working.done():
+            working.cancel()
+            await asyncio.wait({working}, timeout=CANCEL_AGAIN_S)
         await asyncio.gather(working, watching, return_exceptions=True)
 
 
