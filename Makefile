@@ -14,8 +14,8 @@ help:  ## this list
 up: $(VENV)/.run  ## run everything on this machine (options through ARGS="--for 30s"); Ctrl-C stops it
 	@$(BIN)/ssmd up $(ARGS)
 
-test: $(VENV)/.dev  ## run the tests, three files at a time: they wait a lot (options through ARGS="-k bus")
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+test: $(VENV)/.dev  ## run the tests, a file at a time on each core (options through ARGS="-k bus")
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev  ## format, lint and types
 	$(BIN)/ruff format --check src tests benchmarks
